@@ -1,0 +1,167 @@
+"""Events as lines of a file: JSONL, one input event a line, for `simulate`, `replay` and `backtest`.
+
+A line is the event's JSON itself. It may carry `_topic` (the topic's name), `_ts` (the record's timestamp in ms),
+`_key` (the record's key, or null) and `_raw` (base64 of the record's value, for what is no JSON; null for a null
+value). Without them the topic follows from the type, the timestamp is occurred_at and the key is product_id.
+Where not even that can be told from a bad event, it goes to the orders topic, has the timestamp of the line before,
+and no key.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from streams.codecs.times import time_ms
+from streams.domain.events import ORDERS, TOPIC_OF_TYPE
+from streams.errors import UserError
+
+_OWN = ("_topic", "_ts", "_key", "_raw")
+_LARGEST_MS = 2**53
+_decoder = json.JSONDecoder()
+_scan_string = json.decoder.scanstring  # type: ignore[attr-defined]
+_BLANK = " \t\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class InputRecord:
+    """A record for one of the input topics; `topic` is its index in SPEC 2's order, `timestamp` in ms."""
+
+    topic: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+def read_files(paths: Iterable[Path], topics: Mapping[str, int]) -> Iterator[InputRecord]:
+    """All records of the files (`.gz` is unpacked), one file after the other.
+
+    `topics` maps the names that `_topic` may have to their index. Raises UserError, naming file and line.
+    """
+    previous = 0
+    for path in paths:
+        try:
+            with _open(path) as lines:
+                for number, line in enumerate(lines, 1):
+                    line = line.strip(b" \t\r\n")
+                    if not line:
+                        continue
+                    try:
+                        record = parse_line(line, topics, previous)
+                    except ValueError as error:
+                        raise UserError(f"{path}, line {number}: {error}") from error
+                    previous = record.timestamp
+                    yield record
+        except (OSError, EOFError) as error:
+            raise UserError(f"cannot read {path}: {error}") from error
+
+
+def _open(path: Path) -> IO[bytes]:
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
+def parse_line(line: bytes, topics: Mapping[str, int], previous_ms: int) -> InputRecord:
+    """The record of one line. Raises ValueError if the line is no JSON object or one of the `_` fields is wrong."""
+    text = line.decode("utf-8", "surrogateescape")
+    try:
+        event = json.loads(text)
+    except (ValueError, RecursionError):
+        event = None
+    if not isinstance(event, dict):
+        raise ValueError("not a JSON object; a record that is none goes in as base64 in `_raw`")
+    value: bytes | None = line
+    told = event
+    if "_raw" in event:
+        value = _raw(event["_raw"])
+        told = _object(value)
+    elif any(name in event for name in _OWN):
+        value = _without_own(text).encode("utf-8", "surrogateescape")
+    return InputRecord(
+        topic=_topic(event, told, topics),
+        timestamp=_timestamp(event, told, previous_ms),
+        key=_key(event["_key"] if "_key" in event else told.get("product_id"), strict="_key" in event),
+        value=value,
+    )
+
+
+def _raw(raw: object) -> bytes | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, str):
+        raise ValueError("`_raw` is the base64 of the record's value, or null")
+    try:
+        return base64.b64decode(raw, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"`_raw` is no base64: {error}") from error
+
+
+def _object(value: bytes | None) -> dict[str, Any]:
+    try:
+        told = json.loads(value or b"")
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _topic(event: dict[str, Any], told: dict[str, Any], topics: Mapping[str, int]) -> int:
+    if "_topic" in event:
+        name = event["_topic"]
+        if not isinstance(name, str) or name not in topics:
+            raise ValueError(f"`_topic` is none of the input topics {', '.join(topics)}")
+        return topics[name]
+    type_name = told.get("type")
+    return TOPIC_OF_TYPE.get(type_name, ORDERS) if isinstance(type_name, str) else ORDERS
+
+
+def _timestamp(event: dict[str, Any], told: dict[str, Any], previous_ms: int) -> int:
+    if "_ts" in event:
+        at = event["_ts"]
+        if type(at) is not int or not 0 <= at <= _LARGEST_MS:
+            raise ValueError("`_ts` is the record's timestamp in ms, an integer from 0")
+        return at
+    at = told.get("occurred_at")
+    if isinstance(at, str):
+        try:
+            return time_ms(at)
+        except ValueError:
+            return previous_ms
+    return at if type(at) is int and 0 <= at <= _LARGEST_MS else previous_ms
+
+
+def _key(key: object, *, strict: bool) -> bytes | None:
+    if isinstance(key, str):
+        try:
+            # A line that is not UTF-8 gives its key as the bytes it had.
+            return key.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            return key.encode("utf-8", "surrogatepass")  # an escaped lone surrogate: the codec refuses it
+    if strict and key is not None:
+        raise ValueError("`_key` is a string or null")
+    return None
+
+
+def _without_own(text: str) -> str:
+    """The object's text without our own members; all others to the letter, since numbers count as written."""
+    kept = []
+    at = _skip(text, text.index("{") + 1)
+    while text[at] != "}":
+        name, end = _scan_string(text, at + 1)
+        _, end = _decoder.raw_decode(text, _skip(text, _skip(text, end) + 1))
+        if name not in _OWN:
+            kept.append(text[at:end])
+        at = _skip(text, end)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+    return "{" + ",".join(kept) + "}"
+
+
+def _skip(text: str, at: int) -> int:
+    while text[at] in _BLANK:
+        at += 1
+    return at

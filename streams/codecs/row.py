@@ -1,0 +1,247 @@
+"""A product as rows of the changelog, and back (DESIGN decision 2).
+
+A row is a version byte, then a msgpack array. Most products are one row, keyed by product_id. A product with many
+lines and fees is a header row and pages, so that a cut writes what changed and not the whole of it; an item is in the
+page that the CRC of its id says. All rows of a product are written in one cut, so they always fit together.
+
+Keys: a product's header is its id in UTF-8; a page is 0xFF, the page number (4 bytes, big-endian) and the id. No UTF-8
+text begins with 0xFF or 0xFE, the meta row's key (`meta`), so no product can be mistaken for either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from zlib import crc32
+
+import msgspec
+
+from streams.domain.buckets import pack, unpack
+from streams.domain.levels import MetricState
+from streams.domain.lines import Line
+from streams.domain.product import Product
+from streams.domain.rulebook import Rulebook
+
+VERSION = 1
+PAGE_PREFIX = b"\xff"
+
+# Below this many items a product is one row: some 10 KB, which a cut may write whole.
+PAGED_FROM = 256
+# Items a page has on the average, at most and at least, before the number of pages is doubled or halved.
+PAGE_ITEMS_MAX, PAGE_ITEMS_MIN = 128, 16
+
+Row = tuple[bytes, bytes | None]
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class RowError(ValueError):
+    """A row that cannot be read: of a version this program does not know, or damaged."""
+
+
+class RowWriter:
+    """Writes the products of one partition; remembers which of them have pages, and how many."""
+
+    def __init__(self, pages: Mapping[str, int] | None = None) -> None:
+        self.pages: dict[str, int] = dict(pages or {})
+
+    def encode(self, product_id: str, product: Product | None) -> list[Row]:
+        """The rows that changed since the product was last written; tombstones where it is gone (None)."""
+        before = self.pages.get(product_id, 0)
+        key = product_id.encode()
+        if product is None or product.is_empty:
+            self.pages.pop(product_id, None)
+            if product is not None:
+                product.touched = None
+            alone = None if product is None or product.sequence == 0 else _row([product.sequence])
+            return [(key, alone), *((page_key(key, page), None) for page in range(before))]
+        pages = _pages(before, len(product.lines) + len(product.seen))
+        if pages == 0:
+            self.pages.pop(product_id, None)
+            product.touched = None
+            header = _header(product, 0, _items(product))
+            return [(key, _row(header)), *((page_key(key, page), None) for page in range(before))]
+        touched = product.touched
+        if pages != before or touched is None:
+            changed = set(range(pages))
+        else:
+            changed = {page_of(item, pages) for item in touched}
+        self.pages[product_id] = pages
+        product.touched = set()
+        rows: list[Row] = [(key, _row(_header(product, pages, None)))]
+        contents = _items_by_page(product, changed, pages)
+        rows.extend((page_key(key, page), _row(contents[page])) for page in sorted(changed))
+        rows.extend((page_key(key, page), None) for page in range(pages, before))
+        return rows
+
+
+def page_key(key: bytes, page: int) -> bytes:
+    """The key of a page of the product with this key."""
+    return PAGE_PREFIX + page.to_bytes(4, "big") + key
+
+
+def page_of(item_id: str, pages: int) -> int:
+    """The page an item with this id is in; `pages` is a power of two."""
+    return crc32(item_id.encode()) & (pages - 1)
+
+
+def _pages(before: int, items: int) -> int:
+    """How many pages a product with so many items is to have: 0 or a power of two."""
+    if before == 0:
+        if items < PAGED_FROM:
+            return 0
+        before = 2
+    while items > before * PAGE_ITEMS_MAX:
+        before *= 2
+    while before > 1 and items < before * PAGE_ITEMS_MIN:
+        before //= 2
+    return before if before > 1 else 0
+
+
+def _row(values: list[Any]) -> bytes:
+    return bytes((VERSION,)) + _encode(values)
+
+
+def _header(product: Product, pages: int, items: list[Any] | None) -> list[Any]:
+    buckets: list[int] = []
+    for bucket, packed in product.buckets.items():
+        buckets.append(bucket)
+        buckets.extend(unpack(packed))
+    states = product.states
+    return [
+        product.sequence,
+        product.status,
+        product.relapse_count,
+        product.resolved_at,
+        product.effective_at,
+        product.as_of,
+        product.held_from,
+        product.seller,
+        product.region,
+        product.category,
+        buckets,
+        [value for pair in product.impressions.items() for value in pair],
+        states and [(state.level, state.since, state.breach_since, state.exit_since) for state in states],
+        product.snapshot_at,
+        product.snapshot_pending,
+        pages,
+        items,
+    ]
+
+
+def _items(product: Product) -> list[Any]:
+    """[lines, seen, high fees], all of them."""
+    lines = [(*line.key, line.facts) for line in product.lines.values()]
+    return [lines, list(product.seen.items()), product.high_fees]
+
+
+def _items_by_page(product: Product, wanted: set[int], pages: int) -> dict[int, list[Any]]:
+    contents: dict[int, list[Any]] = {page: [[], [], []] for page in wanted}
+    for line in product.lines.values():
+        page = page_of(line.key[0], pages)
+        if page in contents:
+            contents[page][0].append((*line.key, line.facts))
+    for told in product.seen.items():
+        page = page_of(told[0], pages)
+        if page in contents:
+            contents[page][1].append(told)
+    for fee in product.high_fees:
+        page = page_of(fee[2], pages)
+        if page in contents:
+            contents[page][2].append(fee)
+    return contents
+
+
+def decode_product(
+    product_id: str, header: bytes, pages: Mapping[int, bytes], book: Rulebook, clock_ms: int
+) -> tuple[Product, int]:
+    """A product and the number of its pages, from its rows, as of the partition's clock when they were written.
+
+    Raises RowError for a row of another version, a damaged one, or a page that is not there.
+    """
+    values = _values(header)
+    if len(values) == 1:
+        product = Product(product_id, book, clock_ms)
+        product.sequence = values[0]
+        return product, 0
+    try:
+        product, page_count, items = _from_header(product_id, values, book, clock_ms)
+        parts = [items] if items is not None else [_values(pages[page]) for page in range(page_count)]
+        _add_items(product, parts)
+    except (ValueError, TypeError, IndexError, KeyError) as error:
+        raise RowError(f"a row of product {product_id!r} cannot be read: {error!r}") from error
+    product.restore(book)
+    return product, page_count
+
+
+def _values(row: bytes) -> list[Any]:
+    if not row or row[0] != VERSION:
+        found = row[0] if row else "none"
+        raise RowError(f"row version {found} is not {VERSION}, the one this program reads and writes")
+    try:
+        values = _decode(memoryview(row)[1:])
+    except msgspec.DecodeError as error:
+        raise RowError(f"a damaged row: {error}") from error
+    if not isinstance(values, list) or not values:
+        raise RowError("a damaged row: no array")
+    return values
+
+
+def _from_header(
+    product_id: str, values: list[Any], book: Rulebook, clock_ms: int
+) -> tuple[Product, int, list[Any] | None]:
+    (
+        sequence,
+        status,
+        relapse_count,
+        resolved_at,
+        effective_at,
+        as_of,
+        held_from,
+        seller,
+        region,
+        category,
+        buckets,
+        impressions,
+        states,
+        snapshot_at,
+        snapshot_pending,
+        pages,
+        items,
+    ) = values
+    product = Product(product_id, book, as_of)
+    product.sequence, product.status, product.relapse_count = sequence, status, relapse_count
+    product.resolved_at, product.effective_at = resolved_at, effective_at
+    product.held_from = held_from
+    product.seller, product.region, product.category = _tuple(seller), _tuple(region), _tuple(category)
+    product.buckets = {buckets[i]: pack(buckets[i + 1 : i + 9]) for i in range(0, len(buckets), 9)}
+    product.impressions = dict(zip(impressions[::2], impressions[1::2], strict=True))
+    if states is not None:
+        product.states = [_state(*state) for state in states]
+    product.snapshot_at, product.snapshot_pending = snapshot_at, snapshot_pending
+    product.plan = book.plan(product.region_name, product.category_name, clock_ms)
+    if pages:
+        product.touched = set()
+    return product, pages, items
+
+
+def _add_items(product: Product, parts: Iterable[list[Any]]) -> None:
+    first = product.held_from
+    for lines, seen, high_fees in parts:
+        for order_id, line_id, facts in lines:
+            key = (order_id, line_id)
+            product.lines[key] = Line(key, map(tuple, facts))
+        # Pages are not written anew for what leaves them by age.
+        product.seen.update((event_id, bucket) for event_id, bucket in seen if bucket >= first)
+        product.high_fees.extend((at, bucket, order_id) for at, bucket, order_id in high_fees if bucket >= first)
+
+
+def _state(level: int, since: int | None, breach_since: int | None, exit_since: int | None) -> MetricState:
+    state = MetricState()
+    state.level, state.since, state.breach_since, state.exit_since = level, since, breach_since, exit_since
+    return state
+
+
+def _tuple(value: list[Any] | None) -> Any:
+    return None if value is None else tuple(value)

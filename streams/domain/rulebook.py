@@ -1,0 +1,43 @@
+"""What all products of a partition share: the policies, the bucket width and how long things are kept."""
+
+from __future__ import annotations
+
+from streams.domain.policy import DAY_MS, HOUR_MS, PolicySet
+from streams.domain.rules import Plan, make_plan
+
+BUCKET_MS = 6 * HOUR_MS
+ALLOWED_LATENESS_MS = 7 * DAY_MS
+
+
+class Rulebook:
+    """The policies and settings a product is kept and judged by (SPEC sections 4 and 6).
+
+    `bucket_ms`: width B of a bucket. `allowed_lateness_ms`: an event further behind the clock is late.
+    `held_buckets`: how many buckets are held, the present one included; `retention_ms`: the longest window and one
+    bucket, after which a line without any later fact is forgotten.
+    """
+
+    __slots__ = ("_plans", "allowed_lateness_ms", "bucket_ms", "held_buckets", "policies", "retention_ms")
+
+    def __init__(
+        self,
+        policies: PolicySet,
+        bucket_ms: int = BUCKET_MS,
+        allowed_lateness_ms: int = ALLOWED_LATENESS_MS,
+    ) -> None:
+        # The choice of a policy is cached for one clock, and each partition has its own: so has it its own set.
+        self.policies = PolicySet(policies.policies)
+        self.bucket_ms = bucket_ms
+        self.allowed_lateness_ms = allowed_lateness_ms
+        self.held_buckets = -(-policies.longest_window_ms // bucket_ms)
+        self.retention_ms = policies.longest_window_ms + bucket_ms
+        self._plans: dict[int, Plan] = {}
+
+    def plan(self, region: str | None, category: str | None, clock_ms: int) -> Plan:
+        """What a product of this region and category is judged by at this clock; the same object for one policy."""
+        policy = self.policies.select(region, category, clock_ms)
+        # By identity: hashing a policy of nested values for every lookup would cost more than the choice.
+        plan = self._plans.get(id(policy))
+        if plan is None:
+            plan = self._plans[id(policy)] = make_plan(policy, self.bucket_ms)
+        return plan

@@ -1,0 +1,160 @@
+"""A policy made ready to judge by: every threshold as a pair of integers, every window as a number of buckets.
+
+Nothing here rounds. A rate k/n is compared with a decimal threshold a/b as k*b against a*n (SPEC sections 6 and 7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import sqrt
+
+from streams.domain.buckets import FIELD_MASK, SHIFT
+from streams.domain.policy import DEFAULT_POLICY, METRICS, MetricPolicy, Policy
+
+# Numerator and denominator of each metric, in the order of METRICS (SPEC 6).
+METRIC_COUNTERS = (
+    ("stock_cancelled", "placed"),
+    ("seller_cancelled", "placed"),
+    ("overdue", "due"),
+    ("late", "due"),
+    ("high_fees", "fees"),
+)
+MESSAGES = (
+    "{k} of {n} lines placed were cancelled as out of stock",
+    "{k} of {n} lines placed were cancelled by the seller's fault",
+    "{k} of {n} lines due are unshipped past their ship-by time",
+    "{k} of {n} lines due were dispatched late or not at all",
+    "{k} of {n} shipping fees were above the tariff",
+)
+UNREACHABLE = 1 << 62  # a minimum that no count has: the gate is shut
+
+
+def wilson_lower(k: int, n: int, z: float) -> float:
+    """Wilson's lower bound of k/n in IEEE doubles, in SPEC 7's order of operations; 0.0 with n = 0."""
+    if n == 0:
+        return 0.0
+    p = k / n
+    return (p + z * z / (2 * n) - z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n)
+
+
+def rounded_rate(k: int, n: int) -> float:
+    """k/n, rounded half-even to four places from the exact fraction; 0.0 with n = 0 (SPEC 6)."""
+    if n == 0:
+        return 0.0
+    return rounded(Fraction(k, n))
+
+
+def rounded(value: float | Fraction) -> float:
+    """The exact value of a double or fraction, rounded half-even to four places (SPEC 6); never -0.0."""
+    return round(Fraction(value) * 10_000) / 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRule:
+    """One metric of one policy. `window` is the index of its window in the plan's `windows`."""
+
+    index: int
+    policy: MetricPolicy
+    wilson_z: float
+    window: int
+    k_shift: int
+    n_shift: int
+    k_min: int
+    n_min: int
+    at_risk: Fraction
+    impacted: Fraction
+    exit_at_risk: Fraction
+    exit_impacted: Fraction
+    severe_from: Fraction
+    severe_k_min: int
+
+    def counts(self, totals: list[int]) -> tuple[int, int]:
+        """k and n, from the packed totals of the plan's windows."""
+        total = totals[self.window]
+        return (total >> self.k_shift) & FIELD_MASK, (total >> self.n_shift) & FIELD_MASK
+
+    def gate(self, k: int, n: int) -> bool:
+        """Whether there is enough to judge by (SPEC 7)."""
+        return n >= self.n_min and k >= self.k_min
+
+    def _reaches(self, k: int, n: int, threshold: Fraction) -> bool:
+        return n >= self.n_min and k >= self.k_min and k * threshold.denominator >= threshold.numerator * n
+
+    def breaches_at_risk(self, k: int, n: int) -> bool:
+        """`breach_at_risk` (SPEC 7)."""
+        return self._reaches(k, n, self.at_risk)
+
+    def breaches_impacted(self, k: int, n: int) -> bool:
+        """`breach_impacted` (SPEC 7): the bound's double is compared by its exact value."""
+        return self._reaches(k, n, self.impacted) and wilson_lower(k, n, self.wilson_z) > self.policy.at_risk
+
+    def is_severe(self, k: int, n: int) -> bool:
+        """`severe` (SPEC 7)."""
+        return (
+            self.policy.severe
+            and k >= self.severe_k_min
+            and self._reaches(k, n, self.severe_from)
+            and self.breaches_impacted(k, n)
+        )
+
+    def exits_impacted(self, k: int, n: int) -> bool:
+        """`exit_impacted` (SPEC 7)."""
+        return not self._reaches(k, n, self.exit_impacted)
+
+    def exits_at_risk(self, k: int, n: int) -> bool:
+        """`exit_at_risk` (SPEC 7)."""
+        return not self._reaches(k, n, self.exit_at_risk)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a product is judged by: the rules of the policy in force for it, or none in force (then all gates shut).
+
+    `windows` are the distinct window lengths in buckets. `in_force` is None if no policy is: the default's other
+    settings serve (SPEC 6).
+    """
+
+    policy: Policy
+    in_force: Policy | None
+    windows: tuple[int, ...]
+    rules: tuple[MetricRule, ...]
+    # (k_shift, k_min, window) of the enabled rules: what a product without levels is sifted by, event by event.
+    sieve: tuple[tuple[int, int, int], ...] = field(repr=False)
+
+    @property
+    def effective_from_ms(self) -> int | None:
+        """When the policy took effect, None if none is in force."""
+        return None if self.in_force is None else self.in_force.effective_from_ms
+
+
+def make_plan(in_force: Policy | None, bucket_ms: int) -> Plan:
+    """Makes a policy (None: none is in force) ready for buckets of `bucket_ms`."""
+    policy = DEFAULT_POLICY if in_force is None else in_force
+    windows = tuple(sorted({metric.window_ms // bucket_ms for metric in policy.metrics}))
+    rules = []
+    for index, metric in enumerate(policy.metrics):
+        numerator, denominator = METRIC_COUNTERS[index]
+        at_risk, impacted = Fraction(metric.at_risk), Fraction(metric.impacted)
+        exit_ratio = Fraction(policy.exit_ratio)
+        rules.append(
+            MetricRule(
+                index=index,
+                policy=metric,
+                wilson_z=policy.wilson_z,
+                window=windows.index(metric.window_ms // bucket_ms),
+                k_shift=SHIFT[numerator],
+                n_shift=SHIFT[denominator],
+                k_min=UNREACHABLE if in_force is None else metric.k_min,
+                n_min=UNREACHABLE if in_force is None else metric.n_min,
+                at_risk=at_risk,
+                impacted=impacted,
+                exit_at_risk=exit_ratio * at_risk,
+                exit_impacted=exit_ratio * impacted,
+                severe_from=Fraction(policy.severe_ratio) * impacted,
+                severe_k_min=policy.severe_k_min,
+            )
+        )
+    assert len(rules) == len(METRICS)
+    sieve = tuple((rule.k_shift, rule.k_min, rule.window) for rule in rules if rule.policy.enabled)
+    return Plan(policy, in_force, windows, tuple(rules), sieve)

@@ -1,0 +1,126 @@
+"""One partition's input: four topics, merged into the one order in which records are applied (SPEC section 5).
+
+Within a topic records come by offset. Across topics the unread head with the least (record timestamp, topic) comes
+first. A topic that has lag but no record at hand is waited for; one that is read to its end is not.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streams.codecs.refusals import Refused
+from streams.domain.events import InputEvent
+from streams.engine.batch import RecordBatch
+
+Decoded = InputEvent | str | Refused
+
+
+@dataclass(slots=True)
+class Chunk:
+    """A fetched batch, its records decoded: an event, the unknown type's name, or why it is refused."""
+
+    batch: RecordBatch
+    events: Sequence[Decoded]
+    next_index: int = 0
+
+
+class TopicQueue:
+    """What has been fetched of one topic's partition and is not applied yet.
+
+    `position`: the next offset to apply. `fetched`: the next offset to fetch. `end`: the end of the log as last seen.
+    `awaited`: an offset up to which there will be records, as the one who writes them has announced.
+    """
+
+    __slots__ = ("awaited", "chunks", "end", "fetched", "position")
+
+    def __init__(self, position: int = 0, end: int = 0) -> None:
+        self.position = position
+        self.fetched = position
+        self.end = end
+        self.awaited = 0
+        self.chunks: deque[Chunk] = deque()
+
+    def offer(self, chunk: Chunk) -> None:
+        """Append what was fetched next; what was applied already (fetched twice) is left out."""
+        batch = chunk.batch
+        self.end = max(self.end, batch.highwater)
+        if batch.next_offset <= self.fetched:
+            return
+        offsets = batch.offsets
+        while chunk.next_index < len(offsets) and offsets[chunk.next_index] < self.fetched:
+            chunk.next_index += 1
+        self.fetched = batch.next_offset
+        if chunk.next_index < len(offsets):
+            self.chunks.append(chunk)
+        elif not self.chunks:
+            self.position = self.fetched
+
+    @property
+    def lags(self) -> bool:
+        """Whether there are records, or will be, that have not been fetched."""
+        return self.fetched < self.end or self.fetched < self.awaited
+
+    @property
+    def pending(self) -> int:
+        """How many records are at hand."""
+        return sum(len(chunk.events) - chunk.next_index for chunk in self.chunks)
+
+    def head(self) -> int | None:
+        """The record timestamp of the next record at hand, None if there is none."""
+        if not self.chunks:
+            return None
+        chunk = self.chunks[0]
+        return chunk.batch.timestamps[chunk.next_index]
+
+    def take_until(self, bound: int | None) -> tuple[Chunk, int, int]:
+        """The first chunk, and the range of it that comes before `bound` (a timestamp, exclusive; None: no bound).
+
+        The first record is taken whatever its timestamp. The caller tells by `applied` how many it has applied.
+        """
+        chunk = self.chunks[0]
+        start, timestamps = chunk.next_index, chunk.batch.timestamps
+        stop = start + 1
+        size = len(timestamps)
+        if bound is None:
+            stop = size
+        else:
+            while stop < size and timestamps[stop] < bound:
+                stop += 1
+        return chunk, start, stop
+
+    def applied(self, chunk: Chunk, stop: int) -> None:
+        """All of the chunk before index `stop` is applied."""
+        chunk.next_index = stop
+        if stop == len(chunk.events):
+            self.chunks.popleft()
+            self.position = chunk.batch.next_offset
+        else:
+            self.position = chunk.batch.offsets[stop - 1] + 1
+
+
+def next_run(queues: Sequence[TopicQueue]) -> tuple[int, int | None] | None:
+    """The topic whose head comes first, and the timestamp before which its records all come first.
+
+    None if there is nothing at hand, or a topic must be waited for.
+    """
+    best: int | None = None
+    best_at = 0
+    bound: int | None = None
+    for topic, queue in enumerate(queues):
+        at = queue.head()
+        if at is None:
+            if queue.lags:
+                return None
+            continue
+        if best is None:
+            best, best_at = topic, at
+        elif at < best_at:
+            # The former best has the lower index: at a tie of timestamps it comes first.
+            bound = best_at if bound is None else min(bound, best_at)
+            best, best_at = topic, at
+        else:
+            # A higher index: at a tie the best comes first, so its records up to and at `at` do.
+            bound = at + 1 if bound is None else min(bound, at + 1)
+    return None if best is None else (best, bound)
