@@ -31,10 +31,10 @@ _BLANK = " \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class InputRecord:
-    """A record for one of the input topics; `topic` is its index in SPEC 2's order, `timestamp` in ms."""
+    """A record for one of the input topics; `topic` is its index in SPEC 2's order."""
 
     topic: int
-    timestamp: int
+    timestamp_ms: int
     key: bytes | None
     value: bytes | None
 
@@ -56,7 +56,7 @@ def read_files(paths: Iterable[Path], topics: Mapping[str, int]) -> Iterator[Inp
                         record = parse_line(line, topics, previous)
                     except ValueError as error:
                         raise UserError(f"{path}, line {number}: {error}") from error
-                    previous = record.timestamp
+                    previous = record.timestamp_ms
                     yield record
         except (OSError, EOFError) as error:
             raise UserError(f"cannot read {path}: {error}") from error
@@ -84,7 +84,7 @@ def parse_line(line: bytes, topics: Mapping[str, int], previous_ms: int) -> Inpu
         value = _without_own(text).encode("utf-8", "surrogateescape")
     return InputRecord(
         topic=_topic(event, told, topics),
-        timestamp=_timestamp(event, told, previous_ms),
+        timestamp_ms=_timestamp(event, told, previous_ms),
         key=_key(event["_key"] if "_key" in event else told.get("product_id"), strict="_key" in event),
         value=value,
     )

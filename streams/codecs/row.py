@@ -81,6 +81,11 @@ def page_key(key: bytes, page: int) -> bytes:
     return PAGE_PREFIX + page.to_bytes(4, "big") + key
 
 
+def product_of(key: bytes) -> str:
+    """The product that a header's or a page's key belongs to."""
+    return (key[5:] if key.startswith(PAGE_PREFIX) else key).decode()
+
+
 def page_of(item_id: str, pages: int) -> int:
     """The page an item with this id is in; `pages` is a power of two."""
     return crc32(item_id.encode()) & (pages - 1)

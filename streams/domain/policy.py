@@ -181,9 +181,7 @@ class PolicySet:
 _PLACEHOLDER = re.compile(r"\{(product_id|seller_id|region)\}")
 
 
-def fill_template(
-    template: str | None, *, product_id: str, seller_id: str | None, region: str | None
-) -> str | None:
+def fill_template(template: str | None, *, product_id: str, seller_id: str | None, region: str | None) -> str | None:
     """A review or documentation URL with its placeholders filled in, or None without a template (SPEC 6).
 
     Replaced once (a value that looks like a placeholder stays as it is), percent-encoded as UTF-8 with nothing but

@@ -88,6 +88,7 @@ def _latest_first(item: _Item) -> tuple[int, str, str]:
 def _evidence(product: Product, book: Rulebook, rule: MetricRule, first_bucket: int) -> list[_Item]:
     """(-at, order_id, line_id) of what is known of the numerator, within the window that ends now."""
     width, last_bucket = book.bucket_ms, product.last_bucket
+    first_bucket = max(first_bucket, product.held_from)  # what is dropped counts no more
     if rule.index == _FEES:
         return [
             (-at, order_id, None)

@@ -109,7 +109,7 @@ def _batch(partition: int, records: list[InputRecord], start: int, end: int) -> 
         partition=partition,
         start_offset=start,
         offsets=list(range(start, stop)),
-        timestamps=[record.timestamp for record in records],
+        timestamps=[record.timestamp_ms for record in records],
         keys=[record.key for record in records],
         values=[record.value for record in records],
         headers=[()] * len(records),

@@ -57,6 +57,11 @@ class TopicQueue:
         elif not self.chunks:
             self.position = self.fetched
 
+    def reset(self) -> None:
+        """Drop what is at hand: it will be fetched again from `position`."""
+        self.chunks.clear()
+        self.fetched = self.position
+
     @property
     def lags(self) -> bool:
         """Whether there are records, or will be, that have not been fetched."""

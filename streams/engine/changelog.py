@@ -1,0 +1,104 @@
+"""The changelog of one partition: how its log is read, and how a worker becomes its one writer (DESIGN 2 and 3).
+
+The log is a series of cuts. A cut is rows and then one meta row, nearly always in one record batch. Reading it:
+
+ (1) A row of a lower epoch than one seen before it was written by a worker that had lost the partition: it is
+     ignored, and its key is *stale* (compaction might prefer it), so the next owner writes the key again.
+ (2) Other rows are *pending* until a meta row follows; then they, and whatever else is pending, are the state.
+ (3) What is pending at the end of the log was never completed. It is void, and its keys are stale as well.
+
+Rule (2) needs no numbering of cuts, for who takes over writes all stale keys before or with its first meta row, so that
+nothing void is ever pending when a meta row comes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from streams.codecs.meta import CLAIM_KEY, META_KEY, Meta, decode_meta, epoch_of
+from streams.codecs.row import PAGE_PREFIX, RowError, decode_product
+from streams.domain.partition import Partition
+from streams.domain.rulebook import Rulebook
+from streams.engine.batch import RecordBatch
+from streams.errors import UserError
+
+
+@dataclass(slots=True)
+class LogState:
+    """What has been read of a changelog partition; `next_offset` is where to read on."""
+
+    rows: dict[bytes, bytes] = field(default_factory=dict)
+    pending: dict[bytes, bytes | None] = field(default_factory=dict)
+    stale: set[bytes] = field(default_factory=set)
+    meta: bytes | None = None
+    epoch: int = 0
+    next_offset: int = 0
+
+    def read(self, batch: RecordBatch) -> None:
+        """Read the next batch of the log, by the rules of this module."""
+        pending, epoch = self.pending, self.epoch
+        last_headers: object = None
+        row_epoch = 0
+        for key, value, headers in zip(batch.keys, batch.values, batch.headers, strict=True):
+            if key is None:
+                continue
+            if headers is not last_headers:
+                row_epoch, last_headers = epoch_of(headers), headers
+            if row_epoch < epoch:
+                self.stale.add(key)  # (1)
+                continue
+            epoch = row_epoch
+            if key == META_KEY:
+                self._commit(value)
+            elif key != CLAIM_KEY:
+                pending[key] = value  # (2)
+        self.epoch = epoch
+        self.next_offset = batch.next_offset
+
+    def _commit(self, meta: bytes | None) -> None:
+        rows = self.rows
+        for key, value in self.pending.items():
+            if value is None:
+                rows.pop(key, None)
+            else:
+                rows[key] = value
+        self.pending.clear()
+        self.meta = meta
+
+    def stale_keys(self) -> set[bytes]:
+        """The keys whose last row in the log is not what it should be; the meta row is in every cut anyway."""
+        return (self.stale | self.pending.keys()) - {META_KEY, CLAIM_KEY}  # (3)
+
+    def decode_meta(self) -> Meta:
+        """The meta row of the last complete cut; a fresh one for an empty log."""
+        return Meta() if self.meta is None else decode_meta(self.meta)
+
+
+def restore_partition(state: LogState, book: Rulebook) -> tuple[Partition, Meta, dict[str, int]]:
+    """The partition as of its last complete cut, its meta row, and how many pages its large products have.
+
+    Raises UserError if a row cannot be read: going on without it would count its events as never seen.
+    """
+    partition = Partition(book)
+    pages_of: dict[str, int] = {}
+    try:
+        meta = state.decode_meta()
+        partition.clock = meta.clock
+        if meta.clock is None:
+            return partition, meta, pages_of
+        pages: dict[bytes, dict[int, bytes]] = {}
+        for key, row in state.rows.items():
+            if key.startswith(PAGE_PREFIX):
+                pages.setdefault(key[5:], {})[int.from_bytes(key[1:5], "big")] = row
+        for key, row in state.rows.items():
+            if not key.startswith(PAGE_PREFIX):
+                product, page_count = decode_product(key.decode(), row, pages.get(key, {}), book, meta.clock)
+                partition.restore(product)
+                if page_count:
+                    pages_of[product.id] = page_count
+    except RowError as error:
+        raise UserError(
+            f"the changelog cannot be read: {error}. Use the version of this program that wrote it, or start anew "
+            "under another app_id with the input replayed"
+        ) from error
+    return partition, meta, pages_of

@@ -1,0 +1,244 @@
+"""The thread with the aiokafka consumer: fetches, takes batches, sets positions, commits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError, KafkaTimeoutError
+from aiokafka.structs import OffsetAndMetadata
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from faust.types import TP
+
+from streams.engine.batch import RecordBatch
+from streams.engine.fetched import FetchDrain, readable_end
+from streams.engine.hooks import Progress
+from streams.errors import UserError
+
+if TYPE_CHECKING:
+    from streams.engine.consumer import BatchConsumer
+    from streams.engine.transport import BatchTransport
+
+#: Faust's stock fetch can't be woken by `resume`, so it is asked again that often, s.
+STOCK_POLL_S = 0.1
+#: Between two tries to ask the broker for a partition's first and last offset, s.
+RETRY_S = 0.5
+
+
+class BatchConsumerThread(AIOKafkaConsumerThread):
+    """Everything here but `wake` and `progress` runs in the thread's own event loop, through `call_thread`."""
+
+    _drain: FetchDrain | None = None
+
+    @property
+    def _batch_consumer(self) -> BatchConsumer:
+        return cast("BatchConsumer", self.consumer)
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        conf = self.app.conf
+        settings = self._batch_consumer.settings
+        self._expected: dict[TP, int] = {}
+        # Faust's own assignor, always: Faust takes a round robin one when there are no tables, which tears apart the
+        # input topics' partitions of one number.
+        self._assignor = self.app.assignor
+        return AIOKafkaConsumer(
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_records=settings.max_records,
+            max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000.0),
+            max_partition_fetch_bytes=settings.max_partition_fetch_bytes,
+            fetch_max_bytes=settings.fetch_max_bytes,
+            fetch_max_wait_ms=settings.fetch_max_wait_ms,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000.0),
+            check_crcs=conf.broker_check_crcs,
+            session_timeout_ms=int(conf.broker_session_timeout * 1000.0),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000.0),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000.0),
+            isolation_level=settings.isolation_level,
+            metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
+            connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
+            **cast("BatchTransport", transport).connection,
+        )
+
+    # -- called from the app's thread
+
+    def wake(self) -> None:
+        """Let a waiting `take_batches` look again."""
+        if self._consumer is not None and not self.thread_loop.is_closed():
+            self.thread_loop.call_soon_threadsafe(self._wake_waiters)
+
+    def progress(self, tp: TP) -> Progress | None:
+        """See `BatchConsumer.progress`. Reads plain attributes of another thread's objects, no more."""
+        consumer = self._consumer
+        fetcher = consumer._fetcher if consumer is not None else None
+        if fetcher is None or fetcher._subscriptions.subscription is None:
+            return None
+        assignment = fetcher._subscriptions.subscription.assignment
+        state = assignment.state_value(tp) if assignment is not None else None
+        position = state._position if state is not None else None
+        end = readable_end(fetcher, tp)
+        if state is None or position is None or end is None:
+            return None
+        return Progress(position, max(end, position), state.timestamp)
+
+    # -- in the thread
+
+    def _wake_waiters(self) -> None:
+        fetcher = self._ensure_consumer()._fetcher
+        for waiter in list(fetcher._fetch_waiters):
+            fetcher._notify(waiter)
+
+    async def touch(self) -> None:
+        """Count as a poll, so that aiokafka doesn't take this member for dead (aiokafka issue 1187)."""
+        with self._ensure_consumer()._fetcher._subscriptions.fetch_context():
+            pass
+
+    async def take_batches(self, session: int, timeout_s: float) -> list[RecordBatch]:
+        """Up to one batch of each partition that may be taken; waits up to `timeout_s` for the first."""
+        consumer = self._ensure_consumer()
+        fetcher = consumer._fetcher
+        settings = self._batch_consumer.settings
+        if consumer._closed or fetcher._closed:
+            raise ConsumerStoppedError()
+        if not settings.batch_transport:
+            return await self._take_stock(session, timeout_s)
+        deadline = monotonic() + timeout_s
+        await self.touch()
+        while self._batch_consumer.is_current(session) and not fetcher._subscriptions.reassignment_in_progress:
+            batches = self._take_at_hand(settings.max_records)
+            remaining = deadline - monotonic()
+            if batches or remaining <= 0:
+                return batches
+            waiter = fetcher._create_fetch_waiter()
+            await asyncio.wait([waiter], timeout=remaining)
+            if not waiter.done():
+                waiter.cancel()
+                return []
+            waiter.result()
+            if fetcher._closed:
+                raise ConsumerStoppedError()
+        return []
+
+    def _take_at_hand(self, max_records: int) -> list[RecordBatch]:
+        fetcher = self._ensure_consumer()._fetcher
+        if self._drain is None or self._drain.fetcher is not fetcher:
+            self._drain = FetchDrain(fetcher)
+        takeable = set(self._batch_consumer.takeable())
+        batches: list[RecordBatch] = []
+        for tp in [TP(*tp) for tp in fetcher._records]:
+            batch = self._drain.take(tp, max_records) if tp in takeable else None
+            if batch is not None:
+                self._check_chain(tp, batch.start_offset)
+                self._expected[tp] = batch.next_offset
+                batches.append(batch)
+        self._drain.release([TP(*tp) for tp in fetcher._records if tp not in takeable])
+        return batches
+
+    async def _take_stock(self, session: int, timeout_s: float) -> list[RecordBatch]:
+        """Faust's own fetch; every message becomes a batch of one, and unreadable records an empty batch."""
+        consumer = self._ensure_consumer()
+        takeable = set(self._batch_consumer.takeable())
+        # aiokafka takes no partitions to mean all of them.
+        if not takeable or not self._batch_consumer.is_current(session):
+            await self.touch()
+            await asyncio.sleep(min(timeout_s, STOCK_POLL_S))
+            return []
+        max_records = self._batch_consumer.settings.max_records
+        records = await self._fetch_records(consumer, takeable, min(timeout_s, STOCK_POLL_S), max_records)
+        batches: list[RecordBatch] = []
+        assignment = consumer._fetcher._subscriptions.subscription.assignment
+        for tp in takeable:
+            state = assignment.state_value(tp) if assignment is not None else None
+            if state is None or state._position is None:
+                continue
+            rows = records.get(tp, ())
+            expected = self._expected.get(tp, state._position)
+            if rows and rows[0].offset < expected:
+                self._check_chain(tp, rows[0].offset)
+            for number, row in enumerate(rows, start=1):
+                following = state._position if number == len(rows) else row.offset + 1
+                batches.append(_batch_of_one(tp, row, expected, following, readable_end(consumer._fetcher, tp)))
+                expected = following
+            if state._position > expected:
+                batches.append(
+                    RecordBatch(tp.topic, tp.partition, expected, state._position,
+                                max(readable_end(consumer._fetcher, tp) or 0, state._position))
+                )  # fmt: skip
+                expected = state._position
+            self._expected[tp] = expected
+        return batches
+
+    def _check_chain(self, tp: TP, start_offset: int) -> None:
+        """aiokafka moves the position by itself when it is out of the log's range."""
+        expected = self._expected.get(tp, start_offset)
+        if start_offset > expected:
+            lost = start_offset - expected
+            self.log.error("%s: %s offsets were deleted by retention before they were read", tp, lost)
+        elif start_offset < expected:
+            raise UserError(_truncated(tp, expected, start_offset))
+
+    async def set_positions(self, session: int, positions: Mapping[TP, int | None]) -> None:
+        """Seek each partition to its offset; None means its earliest. Step (9) of `streams.engine.consumer`.
+
+        UserError when an offset lies beyond the partition's end: the topic isn't the one that was read before.
+        """
+        consumer = self._ensure_consumer()
+        tps = [TopicPartition(*tp) for tp in positions]
+        while True:
+            try:
+                begins = await consumer.beginning_offsets(tps)
+                ends = await consumer.end_offsets(tps)
+                break
+            except (KafkaTimeoutError, KafkaError) as exc:
+                if not (exc.retriable or isinstance(exc, KafkaTimeoutError)):
+                    raise
+                self.log.warning("Asking for the ends of %s partitions failed, trying again: %r", len(tps), exc)
+                await asyncio.sleep(RETRY_S)
+            if session != self._batch_consumer._session:
+                return
+        if session != self._batch_consumer._session:
+            return
+        for tp in tps:
+            offset = positions[TP(*tp)]
+            begin, end = begins[tp], ends[tp]
+            if offset is not None and offset > end:
+                raise UserError(_truncated(TP(*tp), offset, end))
+            if offset is not None and offset < begin:
+                self.log.error("%s: %s offsets were deleted by retention before they were read", tp, begin - offset)
+            start = begin if offset is None else max(offset, begin)
+            consumer.seek(tp, start)
+            self._expected[TP(*tp)] = start
+
+    async def commit_quietly(self, offsets: Mapping[TP, int], timeout_s: float) -> bool:
+        """See `BatchConsumer.commit_offsets`."""
+        consumer = self._ensure_consumer()
+        assigned = consumer.assignment()
+        wanted = {TopicPartition(*tp): OffsetAndMetadata(at, "") for tp, at in offsets.items() if tp in assigned}
+        if not wanted:
+            return False
+        try:
+            await asyncio.wait_for(consumer.commit(wanted), timeout_s)
+        except (KafkaError, IllegalStateError, TimeoutError) as exc:
+            self.log.warning("Offsets not committed: %r", exc)
+            return False
+        return True
+
+
+def _batch_of_one(tp: TP, row: Any, start: int, following: int, end: int | None) -> RecordBatch:
+    return RecordBatch(
+        tp.topic, tp.partition, start, following, max(end or 0, following), [row.offset],
+        [-1 if row.timestamp is None else row.timestamp], [row.key], [row.value], [tuple(row.headers)],
+    )  # fmt: skip
+
+
+def _truncated(tp: TP, expected: int, found: int) -> str:
+    return (
+        f"Topic {tp.topic} partition {tp.partition} was recreated or cut: it was read up to offset {expected}, but now "
+        f"goes on at {found}. Restore the topic, or begin anew with another application id."
+    )

@@ -1,0 +1,220 @@
+"""All partitions of one worker: taken over and given up with the group's assignments, fed by the agents.
+
+The engine is the transport's `RebalanceHooks`. Taking over a partition:
+ (1) read its changelog, and claim it: from now on this worker is its one writer (`changelog`, `flush`);
+ (2) restore its products, clock and positions as of the last cut;
+ (3) publish the outbox of that cut again, before anything new (same ids, same bytes);
+ (4) read the input from the cut's positions, whatever the group has committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from time import monotonic
+
+from faust.types import TP
+
+from streams.domain.policy import PolicySet
+from streams.domain.rulebook import Rulebook
+from streams.engine.batch import RecordBatch
+from streams.engine.changelog import LogState, restore_partition
+from streams.engine.consumer import BatchConsumer
+from streams.engine.ends import InputEnds
+from streams.engine.flush import Flusher, OutputTopics
+from streams.engine.log_writer import AtomicWriter
+from streams.engine.merge import TopicQueue
+from streams.engine.monitor import Monitor
+from streams.engine.processor import PartitionProcessor, Wall
+from streams.engine.runner import FlushLimits, PartitionRunner
+from streams.errors import UserError
+from streams.observability.health import Health, Readiness
+from streams.observability.logging import get_logger
+from streams.observability.metrics import Metrics
+from streams.settings import Settings
+
+# Reading changelogs is CPU work between waits: more at once would only take memory.
+RECOVERIES_AT_ONCE = 4
+
+log = get_logger(__name__)
+
+
+class Engine:
+    """See the module."""
+
+    def __init__(
+        self, settings: Settings, policies: PolicySet, metrics: Metrics, health: Health, wall: Wall
+    ) -> None:
+        self.runners: dict[int, PartitionRunner] = {}
+        self._settings = settings
+        self._policies = policies
+        self._metrics = metrics
+        self._health = health
+        self._wall = wall
+        self._connection = settings.kafka_kwargs()
+        self._topics = OutputTopics(
+            changelog=settings.changelog_topic,
+            transitions=settings.flag_status_changed_topic,
+            snapshots=settings.flag_status_topic,
+            dead_letters=settings.dead_letters_topic,
+            inputs=settings.input_topics,
+            source=settings.ce_source,
+        )
+        self._topic_index = {name: index for index, name in enumerate(settings.input_topics)}
+        self._consumer: Callable[[], BatchConsumer] | None = None
+        self._on_failure: Callable[[BaseException], None] = _raise
+        self._writer: AtomicWriter | None = None
+        # Partitions given up in good order: if nobody writes to them until they come back, their state is still good.
+        self._parked: dict[int, PartitionRunner] = {}
+        self._ends = InputEnds(self._connection, settings.input_topics)
+        self._monitor = Monitor(self, metrics, health, settings, wall)
+
+    def attach(self, consumer: Callable[[], BatchConsumer], on_failure: Callable[[BaseException], None]) -> None:
+        """`consumer` gives the app's consumer once the app runs; `on_failure` stops the app."""
+        self._consumer, self._on_failure = consumer, on_failure
+
+    @property
+    def consumer(self) -> BatchConsumer:
+        """The app's consumer."""
+        assert self._consumer is not None, "the engine is not attached to an app"
+        return self._consumer()
+
+    # -- input
+
+    def offer(self, batch: RecordBatch) -> None:
+        """Hand a fetched batch to the processor of its partition; never waits, never raises."""
+        runner = self.runners.get(batch.partition)
+        if runner is not None:
+            runner.offer(self._topic_index[batch.topic], batch)
+
+    # -- RebalanceHooks
+
+    async def on_assigned(self, assigned: frozenset[TP]) -> Mapping[TP, int]:
+        """Take over partitions: steps (1) to (4) of the module."""
+        self._metrics.rebalanced()
+        partitions = sorted({tp.partition for tp in assigned})
+        self._health.enter(Readiness.RECOVERING, f"{len(partitions)} partitions")
+        if self._writer is None:
+            writer = AtomicWriter(self._connection)
+            await writer.start()
+            self._writer = writer
+        ends = await self._ends.of(partitions)
+        gate = asyncio.Semaphore(RECOVERIES_AT_ONCE)
+
+        async def take(partition: int) -> PartitionRunner:
+            async with gate:
+                return await self._take(partition, ends)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(take(partition)) for partition in partitions]
+        self._parked.clear()
+        positions: dict[TP, int] = {}
+        for runner in (task.result() for task in tasks):
+            self.runners[runner.partition] = runner
+            for topic, queue in zip(self._topics.inputs, runner.processor.queues, strict=True):
+                positions[TP(topic, runner.partition)] = queue.position
+            runner.start()
+        self._monitor.start()
+        self._health.enter(Readiness.RUNNING, f"partitions {', '.join(map(str, partitions)) or 'none'}")
+        log.info("partitions taken over", partitions=partitions)
+        return positions
+
+    async def on_revoked(self, revoked: frozenset[TP]) -> None:
+        """Give partitions up: flush, publish, commit, and keep the state in case they come back."""
+        self._health.enter(Readiness.RECOVERING, "the group is being rebalanced")
+        await self._monitor.stop()
+        runners, self.runners = self.runners, {}
+        if not runners:
+            return
+        good = await asyncio.gather(*(runner.stop() for runner in runners.values()))
+        self._parked = {
+            partition: runner for (partition, runner), ok in zip(runners.items(), good, strict=True) if ok
+        }
+        await self.commit(self._parked)
+        for partition in runners:
+            self._metrics.forget_partition(partition)
+        log.info("partitions given up", partitions=sorted(runners))
+
+    async def on_stopped(self) -> None:
+        """Close what is open."""
+        self._health.enter(Readiness.STOPPING)
+        await self._monitor.stop()
+        await self._ends.stop()
+        if self._writer is not None:
+            await self._writer.stop()
+            self._writer = None
+
+    # -- positions
+
+    async def commit(self, runners: Mapping[int, PartitionRunner]) -> None:
+        """Commit what is durable to the group, for those who watch its lag."""
+        offsets = {
+            TP(topic, partition): position
+            for partition, runner in runners.items()
+            for topic, position in zip(self._topics.inputs, runner.flusher.durable_positions, strict=True)
+        }
+        if offsets:
+            await self.consumer.commit_offsets(offsets)
+
+    # -- taking over
+
+    async def _take(self, partition: int, ends: Mapping[TP, int]) -> PartitionRunner:
+        began = monotonic()
+        parked = self._parked.get(partition)
+        if parked is not None and await self._ends.changelog_end(self._topics.changelog, partition) == (
+            parked.flusher.expected
+        ):
+            processor, flusher = parked.processor, parked.flusher
+            for queue in processor.queues:
+                queue.reset()
+        else:
+            processor, flusher = await self._recover(partition)
+        for topic, queue in zip(self._topics.inputs, processor.queues, strict=True):
+            self._set_end(queue, TP(topic, partition), ends)
+        self._metrics.recovered(monotonic() - began)
+        return self._runner(partition, processor, flusher)
+
+    def _set_end(self, queue: TopicQueue, tp: TP, ends: Mapping[TP, int]) -> None:
+        if queue.position > ends[tp]:
+            raise UserError(
+                f"{tp.topic}-{tp.partition} ends at offset {ends[tp]}, but {queue.position} was already applied: the "
+                "topic was deleted and made anew, or the broker lost data. Its new records cannot be told from the old "
+                "ones: start under another app_id (FLAGGED_APP_ID) and replay"
+            )
+        queue.end = max(queue.end, ends[tp])
+
+    async def _recover(self, partition: int) -> tuple[PartitionProcessor, Flusher]:
+        assert self._writer is not None
+        flusher = Flusher(partition, self._topics, self._writer, self._connection, self._wall)
+        state = LogState()
+        await flusher.read_on(state)
+        await flusher.claim(state)  # (1)
+        settings = self._settings
+        book = Rulebook(self._policies, settings.bucket_ms, settings.allowed_lateness_ms)
+        products, meta, pages = restore_partition(state, book)  # (2)
+        flusher.rows.pages = pages
+        processor = PartitionProcessor(products, settings.clock, self._wall)  # type: ignore[arg-type]
+        for queue, position, awaited in zip(processor.queues, meta.positions, meta.awaited, strict=True):
+            queue.position = queue.fetched = position
+            queue.awaited = awaited
+        await flusher.publish(meta.outbox, flusher.snapshots(products, meta.snapshots))  # (3)
+        return processor, flusher
+
+    def _runner(self, partition: int, processor: PartitionProcessor, flusher: Flusher) -> PartitionRunner:
+        tps = [TP(topic, partition) for topic in self._topics.inputs]
+        settings = self._settings
+        return PartitionRunner(
+            partition,
+            processor,
+            flusher,
+            FlushLimits(settings.flush_interval_ms, settings.flush_bytes),
+            self._metrics,
+            safe_wall=self._ends.safe_wall_of(partition, processor, lambda: self.consumer),
+            pause=lambda: self.consumer.pause(tps),
+            resume=lambda: self.consumer.resume(tps),
+            on_failure=self._on_failure,
+        )
+
+
+def _raise(error: BaseException) -> None:
+    raise error

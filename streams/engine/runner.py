@@ -1,0 +1,221 @@
+"""One partition at work: its loop of applying and flushing, one task per partition (DESIGN decisions 2 and 5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+from streams.domain.transitions import STATUS_NAMES
+from streams.engine.batch import RecordBatch
+from streams.engine.flush import Flush, Flusher
+from streams.engine.processor import PartitionProcessor
+from streams.observability.metrics import Metrics
+
+# Applying this many takes some 10 ms; then other partitions, and the group's heartbeats, have their turn.
+SLICE_RECORDS = 2000
+# Records at hand at which fetching is paused, and at which it goes on: enough to merge four topics without waiting for
+# a fetch, and at 500 bytes a record no more than some 10 MB a partition.
+PAUSE_RECORDS = 20_000
+RESUME_RECORDS = 5_000
+# Dead letters hold their records as they came, so they are sent before they grow.
+DEAD_LETTERS_MAX = 2_000
+# How often an idle partition looks whether its clock may move, s: twice in SPEC 5's steps of a second.
+TICK_S = 0.5
+_ROW_BYTES_GUESS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class FlushLimits:
+    """When a cut is written at the latest: after `interval_ms`, or when it has about `size_bytes`."""
+
+    interval_ms: int
+    size_bytes: int
+
+
+class PartitionRunner:
+    """Applies what is offered and flushes, until it is stopped or fails.
+
+    `safe_wall`: the time up to which all input is known to be read, or None; the wall clock may move up to it.
+    `pause`, `resume`: stop and restart the fetching of this partition's input. `on_failure` is told of an error, once.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        processor: PartitionProcessor,
+        flusher: Flusher,
+        limits: FlushLimits,
+        metrics: Metrics,
+        *,
+        safe_wall: Callable[[], int | None],
+        pause: Callable[[], None],
+        resume: Callable[[], None],
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        self.partition = partition
+        self.processor = processor
+        self.flusher = flusher
+        self.failed = False
+        self.progress_at = monotonic()
+        self._limits = limits
+        self._metrics = metrics
+        self._safe_wall = safe_wall
+        self._pause, self._resume = pause, resume
+        self._on_failure = on_failure
+        self._paused = False
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._flushing: asyncio.Task[None] | None = None
+        self._flushed_at = monotonic()
+        self._flushed_positions = processor.positions
+        self._row_bytes = _ROW_BYTES_GUESS
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._task = asyncio.create_task(self._work(), name=f"partition {self.partition}")
+
+    def offer(self, topic: int, batch: RecordBatch) -> None:
+        """Take in a fetched batch of an input topic."""
+        if self.failed:
+            return
+        try:
+            self.processor.offer(topic, batch)
+        except Exception as error:  # noqa: BLE001 - an agent that raised would have lost its batch
+            self._fail(error)
+            return
+        if not self._paused and self.processor.pending >= PAUSE_RECORDS and not self.processor.waits_for:
+            self._paused = True
+            self._pause()
+        self._wake.set()
+
+    async def stop(self) -> bool:
+        """Stop, flush what was applied, and drop what was not; whether the state in memory is the durable one."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        if self.failed:
+            return False
+        try:
+            await self._finish_flush()
+            if self._has_changes():
+                await self._send(self._prepare())
+        except Exception as error:  # noqa: BLE001 - whatever it was, the next owner goes on from the last good cut
+            self._fail(error)
+        return not self.failed
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.failed:
+            self.failed = True
+            self._on_failure(error)
+
+    # -- the loop
+
+    async def _work(self) -> None:
+        try:
+            while True:
+                self._wake.clear()
+                applied = self._apply()
+                await self._flush_if_due(caught_up=applied < SLICE_RECORDS)
+                if applied:
+                    self.progress_at = monotonic()
+                    self._resume_if_low()
+                    await asyncio.sleep(0)
+                else:
+                    await self._rest()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the worker stops, rather than go on with a partition that is wrong
+            self._fail(error)
+
+    def _apply(self) -> int:
+        began = monotonic()
+        applied = self.processor.run(SLICE_RECORDS)
+        if applied:
+            self._metrics.applied(monotonic() - began)
+        if self.processor.clock_mode == "wall" and self.processor.read_to_end:
+            safe = self._safe_wall()
+            if safe is not None:
+                self.processor.advance(safe)
+        return applied
+
+    async def _rest(self) -> None:
+        """Wait for input, for the next tick, or for the time of the next flush."""
+        timeout_s = TICK_S
+        if self._has_changes():
+            timeout_s = min(timeout_s, max(0.0, self._flush_due_at() - monotonic()))
+        waiters: set[asyncio.Task[object]] = {asyncio.ensure_future(self._wake.wait())}
+        if self._flushing is not None:
+            waiters.add(self._flushing)
+        try:
+            await asyncio.wait(waiters, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiter in waiters - {self._flushing}:
+                waiter.cancel()
+
+    def _resume_if_low(self) -> None:
+        if self._paused and (self.processor.pending <= RESUME_RECORDS or self.processor.waits_for):
+            self._paused = False
+            self._resume()
+
+    # -- flushing
+
+    def _has_changes(self) -> bool:
+        processor = self.processor
+        return (
+            not processor.partition.cut.is_empty
+            or bool(processor.tally.dead_letters)
+            or processor.positions != self._flushed_positions
+        )
+
+    def _flush_due_at(self) -> float:
+        return self._flushed_at + self._limits.interval_ms / 1000
+
+    async def _flush_if_due(self, *, caught_up: bool) -> None:
+        if self._flushing is not None and self._flushing.done():
+            await self._finish_flush()
+        if not self._has_changes():
+            return
+        cut, letters = self.processor.partition.cut, self.processor.tally.dead_letters
+        large = len(cut.changed) * self._row_bytes >= self._limits.size_bytes or len(letters) >= DEAD_LETTERS_MAX
+        # Transitions go out at once, unless there is more to apply: then a busy product's rows are worth gathering.
+        urgent = bool(cut.transitions) and caught_up
+        if not (large or urgent or monotonic() >= self._flush_due_at()):
+            return
+        if self._flushing is not None:
+            if not large:
+                return  # what is under way ends soon, and wakes the loop
+            await self._finish_flush()
+        self._flushing = asyncio.create_task(self._send(self._prepare()))
+
+    def _prepare(self) -> Flush:
+        cut, tally = self.processor.take()
+        for (type_name, outcome), count in tally.outcomes.items():
+            if outcome != "control":
+                self._metrics.events(type_name or None, outcome, count)
+        for letter in tally.dead_letters:
+            self._metrics.dead_letters(letter.refused.reason.value)
+        for transition in cut.transitions:
+            self._metrics.transition(transition.previous_status, transition.current_status, transition.cause)
+        flush = self.flusher.prepare(self.processor, cut, tally)
+        if flush.rows:
+            self._row_bytes = max(100, flush.size // len(flush.rows))
+        self._flushed_at = monotonic()
+        self._flushed_positions = flush.meta.positions
+        return flush
+
+    async def _send(self, flush: Flush) -> None:
+        began = monotonic()
+        self._metrics.outbox_pending(self.partition, len(flush.meta.outbox))
+        await self.flusher.send(flush)
+        self._metrics.outbox_pending(self.partition, 0)
+        self._metrics.flushed(monotonic() - began, len(flush.rows), flush.size)
+        statuses = self.processor.partition.statuses
+        self._metrics.products(self.partition, dict(zip(STATUS_NAMES, statuses, strict=True)))
+
+    async def _finish_flush(self) -> None:
+        flushing, self._flushing = self._flushing, None
+        if flushing is not None:
+            await flushing
