@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 
 import faust
+from aiokafka.errors import KafkaError
 from mode import Service
 
 from streams.agents import add_agents
@@ -17,7 +18,11 @@ from streams.codecs.policy_file import load_policies
 from streams.domain.policy import DEFAULT_POLICY, PolicySet
 from streams.engine.admin import check_topics, ensure_topics
 from streams.engine.engine import Engine
+from streams.engine.flush import Fenced
+from streams.engine.log_reader import ReadStalled
+from streams.engine.log_writer import WriteError
 from streams.engine.transport import TransportSettings, consumer_of, install
+from streams.errors import UserError
 from streams.observability.health import Health
 from streams.observability.logging import configure_logging, get_logger
 from streams.observability.metrics import Metrics
@@ -57,7 +62,7 @@ def make_app(settings: Settings, engine: Engine) -> faust.App:
         topic_partitions=settings.partitions,
         stream_wait_empty=False,
         consumer_auto_offset_reset="earliest",
-        consumer_group_instance_id=settings.instance_id or "",
+        consumer_group_instance_id=settings.instance_id,
         broker_session_timeout=settings.session_timeout_ms / 1000,
         broker_heartbeat_interval=settings.heartbeat_interval_ms / 1000,
     )
@@ -121,6 +126,11 @@ def run_worker(settings: Settings) -> None:
     with suppress(SystemExit):
         worker.execute_from_commandline()
     reason = worker.crash_reason or app.crash_reason
+    if isinstance(reason, WriteError | ReadStalled | Fenced | KafkaError):
+        raise UserError(
+            f"the worker stopped: {reason}. Nothing is lost: whoever takes its partitions next goes on from the last "
+            "cut. Start it again once the broker can be reached"
+        ) from reason
     if reason is not None:
         raise reason
 

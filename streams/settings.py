@@ -5,6 +5,7 @@ A setting comes from a command-line option, else from the environment (`FLAGGED_
 `streams.settings_load` reads them; docs/SETTINGS.md is made from this page by `settings_table`.
 """
 
+# ruff: noqa: RUF009 - _setting calls dataclasses.field, which is what belongs there
 from __future__ import annotations
 
 import ssl

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from streams.settings import OTHER_VARIABLES, SettingInfo, setting_infos
 
 _HEAD = """\
@@ -45,4 +47,4 @@ def settings_table() -> str:
 
 
 if __name__ == "__main__":
-    print(settings_table(), end="")
+    sys.stdout.write(settings_table())

@@ -16,9 +16,9 @@ def cache_dir() -> Path:
     """The program's cache: FLAGGED_CACHE_DIR, else flagged-products in XDG_CACHE_HOME, else in ~/.cache."""
     if own := os.environ.get("FLAGGED_CACHE_DIR"):
         return Path(own).expanduser()
-    xdg = os.environ.get("XDG_CACHE_HOME", "")
+    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
     # The XDG specification has relative paths ignored.
-    base = Path(xdg) if os.path.isabs(xdg) else Path.home() / ".cache"
+    base = xdg if xdg.is_absolute() else Path.home() / ".cache"
     return base / "flagged-products"
 
 
@@ -40,7 +40,7 @@ def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     The operating system releases the lock with the process that holds it, so none is ever left behind. The empty file
     stays: removing it would let two processes lock two files of the same name.
     """
-    with open(path, "ab") as file:
+    with path.open("ab") as file:
         if not try_lock(file):
             on_wait()
             while not try_lock(file):

@@ -26,7 +26,7 @@ from streams.errors import UserError
 _POLL_INTERVAL_S = 0.05
 
 _START_POLLS = 3_600
-"""3 minutes of polling, where 2 s are usual. Counted and not timed: a machine that was suspended meanwhile has used
+"""3 minutes of polling, where 3 to 5 s are usual. Counted and not timed: a machine that was suspended meanwhile has used
 up one poll, not its patience."""
 
 _STOP_GRACE_S = 30.0
@@ -39,7 +39,8 @@ _START_ATTEMPTS = 3
 _LOG_KEPT_BYTES = 10_000_000
 """A log longer than this is moved aside (one generation) at the next start."""
 
-_TAIL_LINES = 30
+_TAIL_LINES = 50
+"""Enough for a warning or two and a stack trace with its cause."""
 
 
 class EmbeddedBroker:
@@ -134,6 +135,8 @@ class EmbeddedBroker:
             raise RuntimeError("the embedded broker runs already")
         if os.name != "posix":
             raise UserError("The embedded broker runs on Linux and macOS. Use WSL, or a Kafka of your own (--broker).")
+        # What is left of one that ended by itself: its pipes.
+        self._end(b"k")
         jars = class_path()
         try:
             directory = self._prepare_directory()
@@ -162,7 +165,7 @@ class EmbeddedBroker:
         """The last lines the broker logged since it was last started."""
         if not self.log_path or not self.log_path.exists():
             return ""
-        with open(self.log_path, "rb") as log:
+        with self.log_path.open("rb") as log:
             log.seek(self._log_start_bytes)
             lines = log.read().decode(errors="replace").splitlines()
         return "\n".join(lines[-_TAIL_LINES:])
@@ -205,15 +208,14 @@ class EmbeddedBroker:
             self._end(b"k")
             return False
         what = "does not answer" if self.is_running else "died while it started"
-        raise UserError(
-            f"The embedded broker {what}. The end of its log ({self.log_path}):\n{tail or '(nothing logged)'}"
-        )
+        where = f" ({self.log_path})" if self._data_dir else ""
+        raise UserError(f"The embedded broker {what}. The end of its log{where}:\n{tail or '(nothing logged)'}")
 
     def _spawn(self, directory: Path, command: list[str], lock: IO[bytes]) -> None:
         log_path = directory / "broker.log"
         self._log_start_bytes = log_path.stat().st_size
         remove = "" if self._data_dir else str(directory)
-        with open(log_path, "ab") as log:
+        with log_path.open("ab") as log:
             self._supervisor = subprocess.Popen(
                 [
                     *(sys.executable, "-I", "-S", supervisor.__file__),
@@ -247,7 +249,8 @@ class EmbeddedBroker:
         """Give the supervisor the order, and end it with the JVM by force if that is not enough."""
         if self._supervisor is None:
             return
-        assert self._supervisor.stdin is not None and self._supervisor.stdout is not None
+        assert self._supervisor.stdin is not None
+        assert self._supervisor.stdout is not None
         for last_order in (order, b"k"):
             with contextlib.suppress(BrokenPipeError):
                 self._supervisor.stdin.write(last_order)
@@ -279,7 +282,7 @@ def _claimed(directory: Path) -> Iterator[IO[bytes]]:
 
     Kafka's own lock comes too late: a second node has by then written into the first one's metadata log.
     """
-    with open(directory / "broker.lock", "ab") as lock:
+    with (directory / "broker.lock").open("ab") as lock:
         if not try_lock(lock):
             raise UserError(f"Another embedded broker runs in {directory}. Stop it, or choose another data directory.")
         yield lock

@@ -167,7 +167,7 @@ def _fetch_one(
             f"{jar} from {source} is not the published file: its SHA-256 is {actual}, expected {jar.sha256}. "
             "It was not kept. Check the mirror or proxy in between, then start again."
         )
-    os.replace(path, directory / jar.file_name)
+    path.replace(directory / jar.file_name)
 
 
 def _downloader(staging: Path, source: str, progress: Progress) -> Callable[[Jar], Path]:

@@ -31,6 +31,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 PARENT_CHECK_INTERVAL_S = 1.0
 """How often to look whether the parent is still the parent; it matters only where a forked child holds the pipe."""
@@ -91,7 +92,7 @@ def main(arguments: list[str]) -> int:
     """Run the JVM to its end and return its exit code (128 + signal if a signal ended it)."""
     log_path, grace_s, remove, _, *command = arguments
     parent_pid = os.getppid()
-    with open(log_path, "ab", buffering=0) as log:
+    with Path(log_path).open("ab", buffering=0) as log:
         jvm = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -99,9 +100,11 @@ def main(arguments: list[str]) -> int:
             stderr=log,
             # Hand the lock on the data directory on; all other descriptors close by themselves.
             close_fds=False,
-            preexec_fn=_die_with_supervisor(),  # noqa: PLW1509 - no thread is started yet
+            # Safe as no thread is started yet.
+            preexec_fn=_die_with_supervisor(),
         )
-    print(jvm.pid, flush=True)
+    sys.stdout.write(f"{jvm.pid}\n")
+    sys.stdout.flush()
     guard = _Guard(jvm, float(grace_s))
     threading.Thread(target=guard.obey, daemon=True).start()
     threading.Thread(target=guard.watch_parent, args=(parent_pid,), daemon=True).start()

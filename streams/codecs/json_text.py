@@ -22,7 +22,7 @@ class FractionToken(str):
 
 
 # A string is a `str` that is neither token; of containers only the top two levels are ever looked into.
-JsonValue: TypeAlias = Union[None, bool, str, IntToken, FractionToken, "list[JsonValue]", "dict[str, JsonValue]"]
+JsonValue: TypeAlias = Union[bool, str, IntToken, FractionToken, "list[JsonValue]", "dict[str, JsonValue]", None]
 
 _NOT_JSON = "the value is not JSON"
 

@@ -93,8 +93,10 @@ class BatchConsumer(Consumer):
         """Commit next offsets to the group; false when Kafka didn't take them.
 
         For lag tools and operators only: positions after a rebalance come from the hooks, so a failure costs nothing
-        and is logged, not raised.
+        and is logged, not raised. After a crash the consumer has left the group already, and it is false as well.
         """
+        if self._thread.thread_loop.is_closed():
+            return False
         call = self._thread.call_thread(self._thread.commit_quietly, dict(offsets), timeout_s)
         try:
             return bool(await asyncio.wait_for(call, timeout_s + 1.0))
@@ -142,6 +144,9 @@ class BatchConsumer(Consumer):
                 return
             raise
         except Exception as exc:
+            if self.should_stop:
+                # Crashed before, and the thread with it: the first reason is the one to keep.
+                return
             self.log.exception("Reading input failed")
             await self.crash(exc)
             raise

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 STOCK_POLL_S = 0.1
 #: Between two tries to ask the broker for a partition's first and last offset, s.
 RETRY_S = 0.5
+#: For leaving the group and closing connections when the app stops, s.
+STOP_TIMEOUT_S = 10.0
 
 
 class BatchConsumerThread(AIOKafkaConsumerThread):
@@ -65,6 +67,19 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
             **cast("BatchTransport", transport).connection,
         )
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group and close, in bounded time.
+
+        Without a broker aiokafka's close raises CancelledError out of a fetch that it cancelled itself; mode would then
+        wait a minute for this thread.
+        """
+        try:
+            await asyncio.wait_for(super().on_thread_stop(), STOP_TIMEOUT_S)
+        except (asyncio.CancelledError, TimeoutError, KafkaError) as exc:
+            self.log.warning("The consumer wasn't closed cleanly: %r", exc)
+            if self._consumer is not None:
+                await self._consumer._client.close()
 
     # -- called from the app's thread
 
@@ -106,6 +121,9 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         settings = self._batch_consumer.settings
         if consumer._closed or fetcher._closed:
             raise ConsumerStoppedError()
+        if fetcher.error_future.done():
+            # aiokafka's fetch task has died: without this, nothing more would come, in silence.
+            fetcher.error_future.result()
         if not settings.batch_transport:
             return await self._take_stock(session, timeout_s)
         deadline = monotonic() + timeout_s

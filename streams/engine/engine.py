@@ -94,10 +94,7 @@ class Engine:
         self._metrics.rebalanced()
         partitions = sorted({tp.partition for tp in assigned})
         self._health.enter(Readiness.RECOVERING, f"{len(partitions)} partitions")
-        if self._writer is None:
-            writer = AtomicWriter(self._connection)
-            await writer.start()
-            self._writer = writer
+        await self._ensure_writer()
         ends = await self._ends.of(partitions)
         gate = asyncio.Semaphore(RECOVERIES_AT_ONCE)
 
@@ -105,8 +102,11 @@ class Engine:
             async with gate:
                 return await self._take(partition, ends)
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(take(partition)) for partition in partitions]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(take(partition)) for partition in partitions]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from failures
         self._parked.clear()
         positions: dict[TP, int] = {}
         for runner in (task.result() for task in tasks):
@@ -157,6 +157,17 @@ class Engine:
             await self.consumer.commit_offsets(offsets)
 
     # -- taking over
+
+    async def _ensure_writer(self) -> None:
+        # A rebalance that cancelled a take-over in the midst of an append has spent the writer.
+        if self._writer is not None and not self._writer.is_usable:
+            await self._writer.stop()
+            self._writer = None
+            self._parked.clear()
+        if self._writer is None:
+            writer = AtomicWriter(self._connection)
+            await writer.start()
+            self._writer = writer
 
     async def _take(self, partition: int, ends: Mapping[TP, int]) -> PartitionRunner:
         began = monotonic()

@@ -102,6 +102,11 @@ class AtomicWriter:
             raise UserError(f"No Kafka broker could be reached at {servers}: {exc}") from exc
         self._spent = None
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether it was started, and no error or cancelled call has spent it."""
+        return self._spent is None
+
     async def stop(self, timeout_s: float = 5.0) -> None:
         """Close; what is still unacked after `timeout_s` is given up."""
         self._spent = self._spent or "it is stopped"

@@ -70,6 +70,8 @@ class PartitionRunner:
         self._flushing: asyncio.Task[None] | None = None
         self._flushed_at = monotonic()
         self._flushed_positions = processor.positions
+        # What the last cut holds in its outbox was published: a cut without it spares the next owner from repeating it.
+        self._outbox_published = False
         self._row_bytes = _ROW_BYTES_GUESS
 
     def start(self) -> None:
@@ -100,7 +102,8 @@ class PartitionRunner:
             return False
         try:
             await self._finish_flush()
-            if self._has_changes():
+            # Twice at the most: the second one takes what the first has published out of the outbox.
+            while self._has_changes():
                 await self._send(self._prepare())
         except Exception as error:  # noqa: BLE001 - whatever it was, the next owner goes on from the last good cut
             self._fail(error)
@@ -168,6 +171,7 @@ class PartitionRunner:
             not processor.partition.cut.is_empty
             or bool(processor.tally.dead_letters)
             or processor.positions != self._flushed_positions
+            or self._outbox_published
         )
 
     def _flush_due_at(self) -> float:
@@ -204,18 +208,22 @@ class PartitionRunner:
             self._row_bytes = max(100, flush.size // len(flush.rows))
         self._flushed_at = monotonic()
         self._flushed_positions = flush.meta.positions
+        self._outbox_published = False
         return flush
 
     async def _send(self, flush: Flush) -> None:
         began = monotonic()
         self._metrics.outbox_pending(self.partition, len(flush.meta.outbox))
         await self.flusher.send(flush)
+        self._outbox_published = bool(flush.meta.outbox or flush.meta.snapshots)
         self._metrics.outbox_pending(self.partition, 0)
         self._metrics.flushed(monotonic() - began, len(flush.rows), flush.size)
         statuses = self.processor.partition.statuses
         self._metrics.products(self.partition, dict(zip(STATUS_NAMES, statuses, strict=True)))
 
     async def _finish_flush(self) -> None:
-        flushing, self._flushing = self._flushing, None
-        if flushing is not None:
-            await flushing
+        """Wait for the flush under way; being cancelled meanwhile does not cancel it, nor forget it."""
+        if self._flushing is not None:
+            await asyncio.wait([self._flushing])
+            flushing, self._flushing = self._flushing, None
+            flushing.result()

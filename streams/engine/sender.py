@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import msgspec
@@ -77,49 +78,86 @@ async def send(
     until_ms: int | None = None,
 ) -> dict[TP, int]:
     """As `send_records`, within a running loop."""
-    connection = settings.kafka_kwargs()
-    specs = topic_specs(settings, keep_input=True)
-    if settings.create_topics:
-        await ensure_topics(connection, specs)
-    partitions = await check_topics(connection, specs)
-    ends = await _announced_ends(settings, records, partitions, until_ms is not None)
-    producer = AIOKafkaProducer(
-        **connection, acks="all", enable_idempotence=True, max_batch_size=BATCH_BYTES, linger_ms=0
-    )
-    try:
-        await producer.start()
-        sender = _Sender(producer, settings.input_topics, ends, progress)
+    async with LogSender(settings) as sender:
+        return await sender.send(records, progress, until_ms=until_ms)
+
+
+class LogSender:
+    """Sends a log in parts, as an async context manager; the topics are created and checked when it is entered.
+
+    Each part announces its own ends. A worker that reads along merges the whole log in its one order if every record
+    of a part is later, by its timestamp, than every record of the part before.
+    Raises UserError if there is no broker, or the topics are not as they must be.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._partitions = 0
+        connection = settings.kafka_kwargs()
+        self._ends = InputEnds(connection, settings.input_topics)
+        self._connection = connection
+        self._producer: AIOKafkaProducer | None = None
+
+    async def __aenter__(self) -> LogSender:
+        specs = topic_specs(self._settings, keep_input=True)
+        if self._settings.create_topics:
+            await ensure_topics(self._connection, specs)
+        self._partitions = await check_topics(self._connection, specs)
+        self._producer = AIOKafkaProducer(
+            **self._connection, acks="all", enable_idempotence=True, max_batch_size=BATCH_BYTES, linger_ms=0
+        )
+        try:
+            with _told():
+                await self._producer.start()
+        except BaseException:
+            await self._producer.stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._ends.stop()
+        if self._producer is not None:
+            await self._producer.stop()
+
+    async def send(
+        self, records: Iterable[OutgoingRecord], progress: Callable[[int], None], *, until_ms: int | None = None
+    ) -> dict[TP, int]:
+        """Send a part; arguments, result and errors as of `send_records`."""
+        topics, partitions = self._settings.input_topics, self._partitions
+        ends = await self._announced_ends(records, until_ms is not None)
+        sender = _Sender(self._producer, topics, ends, progress)
+        with _told():
+            for record in records:
+                await sender.add(record.topic, partition_of(record.key, partitions), record)
+            if until_ms is not None:
+                for partition in range(partitions):
+                    await sender.add(IMPRESSIONS, partition, _ClockRecord(until_ms))
+            await sender.finish()
+        return {TP(topics[topic], partition): end for (topic, partition), end in ends.items()}
+
+    async def _announced_ends(
+        self, records: Iterable[OutgoingRecord], with_clock: bool
+    ) -> dict[tuple[int, int], int]:
+        """Where each (topic, partition) will end."""
+        counts: dict[tuple[int, int], int] = defaultdict(int)
         for record in records:
-            await sender.add(record.topic, partition_of(record.key, partitions), record)
-        if until_ms is not None:
-            for partition in range(partitions):
-                await sender.add(IMPRESSIONS, partition, _ClockRecord(until_ms))
-        await sender.finish()
+            counts[record.topic, partition_of(record.key, self._partitions)] += 1
+        present = await self._ends.of(range(self._partitions))
+        ends = {}
+        for topic, name in enumerate(self._settings.input_topics):
+            for partition in range(self._partitions):
+                extra = 1 if with_clock and topic == IMPRESSIONS else 0
+                ends[topic, partition] = present[TP(name, partition)] + counts[topic, partition] + extra
+        return ends
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Kafka's errors as UserError."""
+    try:
+        yield
     except KafkaError as error:
         raise UserError(f"sending failed, part of the events may be in the topics: {error}") from error
-    finally:
-        await producer.stop()
-    return {TP(settings.input_topics[topic], partition): end for (topic, partition), end in ends.items()}
-
-
-async def _announced_ends(
-    settings: Settings, records: Iterable[OutgoingRecord], partitions: int, with_clock: bool
-) -> dict[tuple[int, int], int]:
-    """Where each (topic, partition) will end."""
-    counts: dict[tuple[int, int], int] = defaultdict(int)
-    for record in records:
-        counts[record.topic, partition_of(record.key, partitions)] += 1
-    source = InputEnds(settings.kafka_kwargs(), settings.input_topics)
-    try:
-        present = await source.of(range(partitions))
-    finally:
-        await source.stop()
-    ends = {}
-    for topic, name in enumerate(settings.input_topics):
-        for partition in range(partitions):
-            extra = 1 if with_clock and topic == IMPRESSIONS else 0
-            ends[topic, partition] = present[TP(name, partition)] + counts[topic, partition] + extra
-    return ends
 
 
 class _ClockRecord:

@@ -24,7 +24,10 @@ STATUSES = STATUS_NAMES
 # Each has few values by its nature or is bounded below. There is none for a product, a seller, an order or a region,
 # and a metric with a label that isn't here can't be made.
 ALLOWED_LABELS = frozenset(
-    "type outcome from_status to_status cause reason topic partition status version python".split()
+    {
+        *("type", "outcome", "reason", "cause", "from_status", "to_status", "status"),
+        *("topic", "partition", "version", "python"),
+    }
 )
 
 # Applying a batch of 2,000 events takes milliseconds; a flush waits for the broker; a recovery reads a changelog.

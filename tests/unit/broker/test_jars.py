@@ -16,7 +16,7 @@ import pytest
 
 from streams.broker import jars
 from streams.broker.cache import cache_dir, locked
-from streams.broker.pins import JARS, Jar
+from streams.broker.pins import JARS, KAFKA_VERSION, Jar
 from streams.errors import UserError
 
 CONTENT = b"not really a jar" * 100
@@ -32,7 +32,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FLAGGED_CACHE_DIR", str(tmp_path / "cache"))
-    return tmp_path / "cache" / f"kafka-{jars.KAFKA_VERSION}"
+    return tmp_path / "cache" / f"kafka-{KAFKA_VERSION}"
 
 
 @pytest.fixture

@@ -69,7 +69,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for process, _ in started:
         process.kill()
         process.wait()
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         process.stdin.close()
         process.stdout.close()
 

@@ -84,7 +84,7 @@ def test_a_port_in_use_is_a_user_error_and_leaves_nothing_open() -> None:
 
 def test_a_host_that_is_not_ours_is_a_user_error() -> None:
     async def run() -> None:
-        with pytest.raises(UserError, match="can't listen on 192.0.2.1:0"):
+        with pytest.raises(UserError, match=r"can't listen on 192\.0\.2\.1:0"):
             await WebServer(Metrics(), Health(), "192.0.2.1", 0).start()
 
     asyncio.run(run())
