@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib import import_module
 
@@ -59,6 +60,8 @@ def program() -> None:
 
 def main() -> None:
     """The entry point: exit code 2, one message and no traceback for what a user can mend."""
+    # Without any handler Python prints what libraries log; what matters of it is in our own messages.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         program(standalone_mode=False)
     except UserError as error:

@@ -83,7 +83,7 @@ async def _admin(connection: Mapping[str, Any], timeout_s: float) -> AsyncIterat
     except TimeoutError as exc:
         raise UserError(f"The Kafka broker at {servers} didn't answer within {timeout_s:g} s. Is it running?") from exc
     except KafkaError as exc:
-        raise UserError(f"The Kafka broker at {servers} can't be used: {exc}") from exc
+        raise UserError(f"The Kafka broker at {servers} can't be used: {exc}. Is it running, and is the address right (FLAGGED_BROKER)?") from exc
     finally:
         await admin.close()
 

@@ -67,7 +67,8 @@ class Flush:
 class Flusher:
     """Writes the cuts of one partition. One flush at a time.
 
-    `epoch` is this writer's; `expected` the offset at which its next batch must land.
+    `epoch` is this writer's; `expected` the offset at which its next batch must land. `outbox_stands`: what the last
+    cut has in its outbox was published, but stands in the log still; another cut spares the next owner from repeating it.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Flusher:
         self.epoch = 0
         self.expected = 0
         self.flush_number = 0
+        self.outbox_stands = False
         self.rows = RowWriter()
         self.durable_positions: list[int] = []
         self._writer = writer
@@ -137,6 +139,7 @@ class Flusher:
             cut.snapshots[product_id] = None
         self._stale_snapshots = set()
         self.flush_number += 1
+        self.outbox_stands = False
         meta = Meta(
             clock=partition.clock,
             positions=processor.positions,
@@ -252,6 +255,7 @@ class Flusher:
             if offsets[-1] - offsets[0] + 1 != len(offsets) or offsets[0] != self._expected_snapshot:
                 await self._inspect_snapshots(offsets[-1])
             self._expected_snapshot = offsets[-1] + 1
+        self.outbox_stands = bool(outbox or snapshots)
 
     async def _inspect_snapshots(self, end: int) -> None:
         """Somebody else wrote snapshots since our last: those of a lower epoch are written again in the next cut."""

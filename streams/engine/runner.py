@@ -70,8 +70,6 @@ class PartitionRunner:
         self._flushing: asyncio.Task[None] | None = None
         self._flushed_at = monotonic()
         self._flushed_positions = processor.positions
-        # What the last cut holds in its outbox was published: a cut without it spares the next owner from repeating it.
-        self._outbox_published = False
         self._row_bytes = _ROW_BYTES_GUESS
 
     def start(self) -> None:
@@ -171,7 +169,7 @@ class PartitionRunner:
             not processor.partition.cut.is_empty
             or bool(processor.tally.dead_letters)
             or processor.positions != self._flushed_positions
-            or self._outbox_published
+            or self.flusher.outbox_stands
         )
 
     def _flush_due_at(self) -> float:
@@ -208,14 +206,12 @@ class PartitionRunner:
             self._row_bytes = max(100, flush.size // len(flush.rows))
         self._flushed_at = monotonic()
         self._flushed_positions = flush.meta.positions
-        self._outbox_published = False
         return flush
 
     async def _send(self, flush: Flush) -> None:
         began = monotonic()
         self._metrics.outbox_pending(self.partition, len(flush.meta.outbox))
         await self.flusher.send(flush)
-        self._outbox_published = bool(flush.meta.outbox or flush.meta.snapshots)
         self._metrics.outbox_pending(self.partition, 0)
         self._metrics.flushed(monotonic() - began, len(flush.rows), flush.size)
         statuses = self.processor.partition.statuses

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 import msgspec
@@ -32,6 +32,8 @@ from streams.topics import topic_specs
 BATCH_BYTES = 400_000
 # Batches on their way: a few for each of many partitions, some tens of MB at the most.
 IN_FLIGHT_MAX = 64
+# How long the producer may take to stop when what it has under way is given up, s.
+ABANDON_S = 5.0
 
 
 class OutgoingRecord(Protocol):
@@ -114,10 +116,13 @@ class LogSender:
             raise
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         await self._ends.stop()
         if self._producer is not None:
-            await self._producer.stop()
+            # Whoever was interrupted does not wait for what may never be acked.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if kind is None else ABANDON_S):
+                    await self._producer.stop()
 
     async def send(
         self, records: Iterable[OutgoingRecord], progress: Callable[[int], None], *, until_ms: int | None = None

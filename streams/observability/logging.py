@@ -19,6 +19,7 @@ from typing import Any, TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from streams.errors import UserError
 from streams.settings import HIDDEN
 
 _SECRET_NAME = re.compile(r"passw|secret|token|credential|authorization|api_?key", re.IGNORECASE)
@@ -66,6 +67,7 @@ def configure_logging(
             ],
         )
     )
+    handler.addFilter(_Tidy(level))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -105,6 +107,24 @@ def _renderers(log_format: str, *, colors: bool) -> list[Processor]:
 def _render_json(_logger: WrappedLogger, _method: str, fields: EventDict) -> str:
     # ASCII: what can't be encoded as UTF-8 comes with refused input, and must not break the log that tells of it.
     return json.dumps(fields, ensure_ascii=True)
+
+
+class _Tidy(logging.Filter):
+    """Leaves out what says nothing: mode's starting and stopping of services, and tracebacks of a user's own mistake.
+
+    Mode logs under the name of the module that subclasses a service, so a logger's level can't tell it from ours.
+    """
+
+    def __init__(self, level: str) -> None:
+        super().__init__()
+        self._chatter = level == "debug"
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to log the record."""
+        if record.exc_info and isinstance(record.exc_info[1], UserError):
+            record.exc_info = None
+        service = isinstance(record.msg, str) and record.msg.startswith("[^")
+        return self._chatter or not service or record.levelno > logging.INFO
 
 
 class _SecretHider:

@@ -1,0 +1,146 @@
+"""What the demo says at its end."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from streams.cli.demo_film import Film
+from streams.cli.demo_play import Outcome
+from streams.cli.transition_lines import change_words, status_word
+from streams.cli.views import TransitionView, shown_time, why
+from streams.settings import Settings
+
+_PATH = ["at_risk", "impacted", "at_risk", "resolved"]
+_TRANSITIONS_SHOWN = 8
+_LABEL_WIDTH = 13
+
+
+def print_summary(film: Film, outcome: Outcome, days_per_s: float | None, colour: bool) -> None:
+    """Print what came of the film: products, transitions, reasons, speed, and one product's way."""
+    for line in _lines(film, outcome, days_per_s, colour):
+        click.echo(line, color=colour)
+
+
+def _lines(film: Film, outcome: Outcome, days_per_s: float | None, colour: bool) -> Iterator[str]:
+    yield ""
+    yield _title(f"{film.market.days} days later", colour)
+    products = (f"{count:,} {status_word(status, colour)}" for status, count in film.products().items())
+    yield _labelled("Products", ", ".join(products))
+    moves = Counter(_move(item) for item in film.transitions)
+    yield _labelled("Transitions", f"{len(film.transitions):,}")
+    for move, count in moves.most_common():
+        yield f"{'':{_LABEL_WIDTH}}{count:>5,}  {move}"
+    yield _labelled("Top reasons", "what led when a product was flagged, or more so")
+    for metric, count in top_reasons(film.transitions):
+        yield f"{'':{_LABEL_WIDTH}}{count:>5,}  {metric}"
+    yield _labelled("Events", _events(film, outcome))
+    yield _labelled("Speed", _speed(film, outcome, days_per_s))
+    yield from _story(film, colour)
+
+
+def _title(text: str, colour: bool) -> str:
+    return click.style(text, bold=True) if colour else text
+
+
+def _labelled(label: str, text: str) -> str:
+    return f"{label:<{_LABEL_WIDTH}}{text}"
+
+
+def _move(transition: TransitionView) -> str:
+    if transition.change != "status_changed":
+        return f"{transition.current_status}, other reasons"
+    return f"{transition.previous_status} -> {transition.current_status}"
+
+
+def top_reasons(transitions: list[TransitionView]) -> list[tuple[str, int]]:
+    """The metrics that were the primary reason when something rose, and how often; most often first."""
+    led = Counter(item.reasons[0].metric for item in transitions if item.cause == "threshold_breach" and item.reasons)
+    return led.most_common()
+
+
+def _events(film: Film, outcome: Outcome) -> str:
+    counts = outcome.counts.outcomes
+    return (
+        f"{film.sent:,} sent: {counts['applied']:,} applied, {counts['repeat']:,} told twice and counted once, "
+        f"{counts['late']:,} too late to count, {counts['refused']:,} bad (in the dead letters)"
+    )
+
+
+def _speed(film: Film, outcome: Outcome, days_per_s: float | None) -> str:
+    text = f"{film.sent / outcome.duration_s:,.0f} events/s, {outcome.duration_s:.1f} s for all"
+    if days_per_s is not None:
+        text += f" (played at {days_per_s:g} days a second, to be watched)"
+    if outcome.counts.cpu_s:
+        text += f"; the worker used {outcome.counts.cpu_s:.1f} s of one processor"
+    return text
+
+
+def choose_story(transitions: list[TransitionView]) -> list[TransitionView]:
+    """The transitions of the product whose way is worth telling; [] if nothing happened.
+
+    Best is a way through at_risk, impacted, at_risk and resolved, and no longer than that; else the one with the most
+    turns.
+    """
+    ways: dict[str, list[TransitionView]] = defaultdict(list)
+    for item in transitions:
+        ways[item.product_id].append(item)
+    return min(ways.values(), key=_rank, default=[])
+
+
+def _rank(way: list[TransitionView]) -> tuple[bool, int, int, str]:
+    turns = [item.current_status for item in way if item.change == "status_changed"]
+    whole = turns[: len(_PATH)] == _PATH
+    detours = len(turns) - len(_PATH) if whole else -len(turns)
+    return not whole, detours, len(way), way[0].product_id
+
+
+def _story(film: Film, colour: bool) -> Iterator[str]:
+    way = choose_story(film.transitions)
+    if not way:
+        return
+    product_id = way[0].product_id
+    yield ""
+    yield _title(f"One story: {product_id} of seller {way[0].seller_id}", colour)
+    yield f'The simulated seller "{film.market.stories[product_id]}". What its product went through:'
+    for item in way[:_TRANSITIONS_SHOWN]:
+        yield f"  {shown_time(item.effective_at)[:16]}  {change_words(item, colour)}  {why(item)}"
+    if len(way) > _TRANSITIONS_SHOWN:
+        yield f"  and {len(way) - _TRANSITIONS_SHOWN} more"
+
+
+def print_next_steps(film: Film, seed: int, bad_rate: float, kept: Settings | None, colour: bool) -> None:
+    """Print commands that go on from here. `kept`: the settings whose topics stay; None if they go with the demo's broker."""
+    program = program_name()
+    click.echo("\n" + _title("Where to look next", colour), color=colour)
+    if kept is None:
+        click.echo("This demo's broker goes with it. With one that stays, its topics stay too, to look around in:")
+        click.echo(f"  {program} broker                                # in another terminal")
+        click.echo(f"  {program} demo --broker 127.0.0.1:9092          # says how to go on with tail and show")
+    else:
+        story = choose_story(film.transitions)
+        click.echo(f"The topics {kept.app_id}* are kept on {kept.broker}, until you delete them:")
+        click.echo(f"  export FLAGGED_BROKER={kept.broker} \\")
+        click.echo(f"    FLAGGED_FLAG_STATUS_CHANGED_TOPIC={kept.flag_status_changed_topic} \\")
+        click.echo(f"    FLAGGED_FLAG_STATUS_TOPIC={kept.flag_status_topic}")
+        click.echo(f"  {program} tail --until-end --status impacted")
+        click.echo(f"  {program} show {story[0].product_id if story else 'PRODUCT'} --history")
+    market = f"--seed {seed} --products {len(film.market.products)} --bad {bad_rate:g}"
+    click.echo("The same market in a file, and what a policy of yours would flag in it:")
+    click.echo(f"  {program} simulate {market} --out market.jsonl.gz")
+    click.echo(f"  {program} backtest market.jsonl.gz --policy my-policy.toml")
+    click.echo(f"All commands: {program} --help. All settings: docs/SETTINGS.md. What the words mean: README.md.")
+
+
+def program_name() -> str:
+    """How this program was called, so that the commands we name can be copied."""
+    called = Path(sys.argv[0])
+    if called.name != "flagged-products":
+        return f"{shutil.which('python') and 'python' or sys.executable} -m streams"
+    found = shutil.which("flagged-products")
+    return "flagged-products" if found and Path(found).samefile(called) else str(called)

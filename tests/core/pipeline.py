@@ -1,0 +1,168 @@
+"""A partition processor fed as a worker feeds it: in batches, with cuts, a changelog and restarts, but no broker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, cast
+
+from streams.codecs.event_lines import InputRecord
+from streams.codecs.meta import META_KEY, encode_meta, epoch_headers
+from streams.codecs.outputs import encode_transition
+from streams.domain.partition import Partition
+from streams.domain.policy import PolicySet
+from streams.domain.rulebook import Rulebook
+from streams.engine.backtest import BacktestResult
+from streams.engine.batch import Headers, RecordBatch
+from streams.engine.changelog import LogState, restore_partition
+from streams.engine.flush import Flusher, OutputTopics
+from streams.engine.processor import ClockMode, PartitionProcessor, Wall
+from tests.core.logs import Logs
+
+LogRow = tuple[bytes, bytes | None, Headers]
+TOPICS = OutputTopics(
+    "changelog", "transitions", "snapshots", "dead-letters", ("orders", "cancellations", "fees", "impressions"), "/test"
+)
+
+
+def no_wall() -> int:
+    raise AssertionError("the event clock asks no wall clock")
+
+
+def input_batch(records: Sequence[InputRecord], start: int, end: int) -> RecordBatch:
+    """Records `start` to the end of the sequence, as fetched from a log that ends at `end`."""
+    stop = start + len(records)
+    return RecordBatch(
+        topic="",
+        partition=0,
+        start_offset=start,
+        next_offset=stop,
+        highwater=end,
+        offsets=list(range(start, stop)),
+        timestamps=[record.timestamp_ms for record in records],
+        keys=[record.key for record in records],
+        values=[record.value for record in records],
+        headers=[()] * len(records),
+    )
+
+
+def log_batch(rows: Sequence[LogRow], start: int) -> RecordBatch:
+    """Rows of a changelog as one fetched batch whose first offset is `start`."""
+    stop = start + len(rows)
+    return RecordBatch(
+        topic="changelog",
+        partition=0,
+        start_offset=start,
+        next_offset=stop,
+        highwater=stop,
+        offsets=list(range(start, stop)),
+        timestamps=[0] * len(rows),
+        keys=[key for key, _, _ in rows],
+        values=[value for _, value, _ in rows],
+        headers=[headers for _, _, headers in rows],
+    )
+
+
+def compacted(log: Sequence[LogRow]) -> list[LogRow]:
+    """The log after compaction: of every key the last row only."""
+    last = {key: index for index, (key, _, _) in enumerate(log)}
+    return [row for index, row in enumerate(log) if last[row[0]] == index]
+
+
+class Pipeline:
+    """One partition of a worker, its changelog in memory.
+
+    `log`: the rows of the changelog. `published`: the transitions of all cuts so far, as bytes. `processor` and
+    `flusher` are another's after `restart`.
+    """
+
+    def __init__(self, policies: PolicySet, clock_mode: ClockMode = "event", wall: Wall = no_wall) -> None:
+        self.policies = policies
+        self.log: list[LogRow] = []
+        self.published: list[bytes] = []
+        self._clock_mode, self._wall = clock_mode, wall
+        self._epoch = 0
+        self.restart()
+
+    @property
+    def partition(self) -> Partition:
+        return self.processor.partition
+
+    def restart(self, log: Sequence[LogRow] | None = None, batch_rows: int = 1000) -> None:
+        """Begin anew from the changelog (or from `log`), as who takes a partition over does."""
+        rows = self.log if log is None else log
+        state = LogState()
+        for start in range(0, len(rows), batch_rows):
+            state.read(log_batch(rows[start : start + batch_rows], start))
+        partition, meta, pages = restore_partition(state, Rulebook(self.policies))
+        # Only `prepare` is asked of it, which sends nothing: it needs neither writer nor connection.
+        self.flusher = Flusher(0, TOPICS, cast(Any, None), {}, no_wall)
+        self._epoch = self.flusher.epoch = max(self._epoch, state.epoch) + 1
+        self.flusher.flush_number = meta.flush_number
+        self.flusher.rows.pages = pages
+        self.flusher._stale = state.stale_keys()
+        self.processor = PartitionProcessor(partition, self._clock_mode, self._wall)
+        for queue, position, awaited in zip(self.processor.queues, meta.positions, meta.awaited, strict=True):
+            queue.position = queue.fetched = position
+            queue.awaited = awaited
+
+    def cut(self) -> None:
+        """Write what changed to the changelog, and publish the transitions."""
+        flush = self.flusher.prepare(self.processor, *self.processor.take())
+        assert flush.dead_letters == []
+        self.log += cast(list[LogRow], flush.rows)
+        self.log.append((META_KEY, encode_meta(flush.meta), epoch_headers(self._epoch)))
+        self.published += [encode_transition(transition) for transition in flush.transitions]
+
+    def feed(self, logs: Logs, sizes: Sequence[int], random: Random) -> bool:
+        """Fetch what is needed, in batches of random `sizes`, and apply some of it; False at the end of the logs."""
+        for topic, (queue, log) in enumerate(zip(self.processor.queues, logs, strict=True)):
+            queue.end = len(log)
+            if not queue.chunks and queue.fetched < len(log):
+                start = queue.fetched
+                fetched = log[start : start + random.choice(sizes)]
+                self.processor.offer(topic, input_batch(fetched, start, len(log)))
+        return self.processor.run(random.choice(sizes)) > 0
+
+    def rates(self) -> dict[str, dict[str, Any]]:
+        """Numbers and status of all products that have anything left, as the oracle gives them."""
+        return rates_of(self.partition)
+
+
+def rates_of(partition: Partition) -> dict[str, dict[str, Any]]:
+    """Numbers and status of all products that have anything left, as the oracle gives them."""
+    found = {}
+    for rates in BacktestResult([partition]).rates():
+        found[rates["product_id"]] = {"status": rates["status"], "metrics": rates["metrics"]}
+    return found
+
+
+@dataclass(frozen=True)
+class Risks:
+    """How often what may happen between two runs of a processor does."""
+
+    cut: float = 0.5
+    restart: float = 0.5
+    sizes: tuple[int, ...] = (1, 7, 1000)
+
+
+def run_pipeline(
+    logs: Logs, policies: PolicySet, until_ms: int | None, random: Random, risks: Risks = Risks()
+) -> Pipeline:
+    """A pipeline through all of the logs and on to `until_ms`, with batches, cuts and restarts where chance has them.
+
+    A restart loses what was applied since the last cut, which is then applied again.
+    """
+    pipeline = Pipeline(policies)
+    while pipeline.feed(logs, risks.sizes, random):
+        if random.random() < risks.cut:
+            pipeline.cut()
+        if random.random() < risks.restart:
+            log = compacted(pipeline.log) if random.random() < 0.5 else pipeline.log
+            pipeline.restart(log, batch_rows=random.choice((1, 3, 1000)))
+    pipeline.cut()
+    if until_ms is not None:
+        pipeline.processor.advance(until_ms)
+    pipeline.cut()
+    return pipeline
