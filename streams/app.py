@@ -159,4 +159,3 @@ def _quieten(level: str) -> None:
     if level != "debug":
         for name in NOISY_LOGGERS:
             logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
-

@@ -26,8 +26,8 @@ from streams.errors import UserError
 _POLL_INTERVAL_S = 0.05
 
 _START_POLLS = 3_600
-"""3 minutes of polling, where 3 to 5 s are usual. Counted and not timed: a machine that was suspended meanwhile has used
-up one poll, not its patience."""
+"""3 minutes of polling, where 3 to 5 s are usual. Counted and not timed: a machine that was suspended meanwhile has
+used up one poll, not its patience."""
 
 _STOP_GRACE_S = 30.0
 """How long a broker may take to close its logs after SIGTERM before it is killed; 0.3 s are usual. Kafka recovers

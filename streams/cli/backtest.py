@@ -95,14 +95,14 @@ def _print_summary(console: Console, result: BacktestResult) -> None:
     if result.refused:
         console.print("Refused: " + ", ".join(f"{count:,} {why}" for why, count in result.refused.most_common()))
     statuses = Table("status", "products at the end", "became so", title="Products")
-    became = Counter(t.current_status for emitted in result.transitions for t in emitted if t.change == "status_changed")
+    emitted = [t for part in result.transitions for t in part]
+    became = Counter(t.current_status for t in emitted if t.change == "status_changed")
     for name, count in result.statuses().items():
         statuses.add_row(name, f"{count:,}", f"{became[name]:,}")
     console.print(statuses)
     reasons = Table("reason", "level", "times it led", title="Why products were flagged")
     led = Counter(
         (t.reasons[0].metric, t.reasons[0].level)
-        for emitted in result.transitions
         for t in emitted
         if t.reasons and t.cause in ("threshold_breach", "policy_changed")
     )

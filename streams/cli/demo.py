@@ -180,9 +180,7 @@ class _Demo:
         own = load_settings(overrides={"broker": self.broker})
         return demo_environment(name, own.broker, data_dir, own)
 
-    async def _play(
-        self, settings: Settings, film: Film, worker: DemoWorker, check: Callable[[], None]
-    ) -> Outcome:
+    async def _play(self, settings: Settings, film: Film, worker: DemoWorker, check: Callable[[], None]) -> Outcome:
         from streams.cli.demo_film import PlainScreen, Screen
         from streams.cli.demo_play import play
 

@@ -61,9 +61,7 @@ async def play(
 class _Reel:
     """The tasks of one performance."""
 
-    def __init__(
-        self, settings: Settings, film: Film, screen: Screen, sender: LogSender, feed: TransitionFeed
-    ) -> None:
+    def __init__(self, settings: Settings, film: Film, screen: Screen, sender: LogSender, feed: TransitionFeed) -> None:
         self._settings = settings
         self._film = film
         self._screen = screen
@@ -84,14 +82,12 @@ class _Reel:
             if days_per_s is not None:
                 await asyncio.sleep(max(0.0, began + day / days_per_s - monotonic()))
             is_last = day + 1 == market.days
-            ends = await self._sender.send(records, self._count_sent, until_ms=market.end_ms if is_last else None)
-            self._ends = ends
+            until_ms = market.end_ms if is_last else None
+            self._ends = await self._sender.send(records, lambda _: None, until_ms=until_ms)
+            film.sent += len(records)
             film.days = day + 1
             self._screen.show_day()
         self._all_sent.set()
-
-    def _count_sent(self, count: int) -> None:
-        self._film.sent += count
 
     async def _watch(self) -> None:
         """Keep the film's count of what is applied."""

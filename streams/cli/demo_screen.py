@@ -106,9 +106,7 @@ def _wide_table(transitions: list[TransitionView]) -> Table:
     table.add_column("why", ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column("cause", no_wrap=True, width=16)
     for item in transitions:
-        table.add_row(
-            *_identity(item), transition_change(item), why(item), Text(shown(item.cause), style="dim")
-        )
+        table.add_row(*_identity(item), transition_change(item), why(item), Text(shown(item.cause), style="dim"))
     return table
 
 

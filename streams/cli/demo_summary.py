@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import click
@@ -32,13 +33,12 @@ def _lines(film: Film, outcome: Outcome, days_per_s: float | None, colour: bool)
     yield _title(f"{film.market.days} days later", colour)
     products = (f"{count:,} {status_word(status, colour)}" for status, count in film.products().items())
     yield _labelled("Products", ", ".join(products))
-    moves = Counter(_move(item) for item in film.transitions)
-    yield _labelled("Transitions", f"{len(film.transitions):,}")
-    for move, count in moves.most_common():
-        yield f"{'':{_LABEL_WIDTH}}{count:>5,}  {move}"
-    yield _labelled("Top reasons", "what led when a product was flagged, or more so")
-    for metric, count in top_reasons(film.transitions):
-        yield f"{'':{_LABEL_WIDTH}}{count:>5,}  {metric}"
+    yield _labelled("Transitions", f"{len(film.transitions):,}; and what led when one was for the worse:")
+    moves = Counter(_move(item) for item in film.transitions).most_common()
+    for (move, times), (metric, led) in zip_longest(moves, top_reasons(film.transitions), fillvalue=("", 0)):
+        left = f"{times:>5,}  {move}" if move else ""
+        right = f"{led:>5,}  {metric}" if metric else ""
+        yield _labelled("", f"{left:<32}{right}").rstrip()
     yield _labelled("Events", _events(film, outcome))
     yield _labelled("Speed", _speed(film, outcome, days_per_s))
     yield from _story(film, colour)
@@ -115,7 +115,10 @@ def _story(film: Film, colour: bool) -> Iterator[str]:
 
 
 def print_next_steps(film: Film, seed: int, bad_rate: float, kept: Settings | None, colour: bool) -> None:
-    """Print commands that go on from here. `kept`: the settings whose topics stay; None if they go with the demo's broker."""
+    """Print commands that go on from here.
+
+    `kept`: the demo's settings if its topics stay; None if they go with its broker.
+    """
     program = program_name()
     click.echo("\n" + _title("Where to look next", colour), color=colour)
     if kept is None:
@@ -141,6 +144,6 @@ def program_name() -> str:
     """How this program was called, so that the commands we name can be copied."""
     called = Path(sys.argv[0])
     if called.name != "flagged-products":
-        return f"{shutil.which('python') and 'python' or sys.executable} -m streams"
+        return f"{sys.executable} -m streams"
     found = shutil.which("flagged-products")
     return "flagged-products" if found and Path(found).samefile(called) else str(called)

@@ -62,9 +62,7 @@ def command(
     asyncio.run(_replay(settings, recording, wait or transitions is not None, until, transitions))
 
 
-async def _replay(
-    settings: Settings, recording: Recording, wait: bool, until: int | None, out: Path | None
-) -> None:
+async def _replay(settings: Settings, recording: Recording, wait: bool, until: int | None, out: Path | None) -> None:
     from streams.engine.admin import ensure_topics
     from streams.engine.sender import send
     from streams.engine.waiting import published_transitions, transition_starts, wait_until_applied

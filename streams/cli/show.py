@@ -65,9 +65,7 @@ async def _snapshot(settings: Settings, product_id: str) -> bytes | None:
     partition = partition_of(key, await partition_count(settings, topic))
     value = None
     try:
-        async for batch in read_partition(
-            settings.kafka_kwargs(), topic, partition, stall_timeout_s=CONNECT_TIMEOUT_S
-        ):
+        async for batch in read_partition(settings.kafka_kwargs(), topic, partition, stall_timeout_s=CONNECT_TIMEOUT_S):
             for record_key, record_value in zip(batch.keys, batch.values, strict=True):
                 if record_key == key:
                     value = record_value

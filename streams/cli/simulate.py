@@ -7,6 +7,7 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, cast
 
 import click
@@ -127,7 +128,7 @@ def _opened(out: str) -> Iterator[IO[bytes]]:
         stdout.flush()
         return
     try:
-        with open(out, "wb") as plain:
+        with Path(out).open("wb") as plain:
             if not out.endswith(".gz"):
                 yield plain
                 return

@@ -57,8 +57,9 @@ def _print_head(console: Console, snapshot: SnapshotView) -> None:
     )
     category = "" if snapshot.category is None else f", category {shown(snapshot.category)}"
     console.print(f"  seller {shown(snapshot.seller_id)}, region {shown(snapshot.region)}{category}")
-    times = "time" if snapshot.relapse_count == 1 else "times"
-    relapses = f"flagged again while resolved {snapshot.relapse_count} {times}" if snapshot.relapse_count else "no relapse"
+    relapses = f"relapsed {snapshot.relapse_count} times" if snapshot.relapse_count > 1 else "relapsed once"
+    if not snapshot.relapse_count:
+        relapses = "no relapse"
     policy = "no policy in force" if snapshot.policy_version is None else f"policy {shown(snapshot.policy_version)}"
     console.print(
         f"  {policy}; {relapses}; {snapshot.sequence} transitions so far; numbers as of "

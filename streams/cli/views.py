@@ -142,8 +142,8 @@ def percent(fraction: float) -> str:
 def why(transition: TransitionView) -> str:
     """The reason behind a transition, in words."""
     if transition.reasons:
-        others = len(transition.reasons) - 1
-        return shown(transition.reasons[0].message) + (f" (and {others} more {'reasons' if others > 1 else 'reason'})" if others else "")
+        message, others = shown(transition.reasons[0].message), len(transition.reasons) - 1
+        return f"{message} (and {others} more reason{'s' if others > 1 else ''})" if others else message
     if transition.previous_reasons:
         return "no longer flagged for " + ", ".join(shown(reason.metric) for reason in transition.previous_reasons)
     return "no reason has come up again"

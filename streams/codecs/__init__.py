@@ -1,0 +1,1 @@
+"""Bytes to domain values and back: input events, rows, outputs, dead letters, policy files."""

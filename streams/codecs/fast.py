@@ -5,7 +5,8 @@ an optional field, an amount beyond 2^53, an ill-typed value under a duplicate k
 the definitive reading decides. That msgspec's types are as strict as SPEC wants (no `1.0` for an integer, no string
 for a number, lengths in characters) was tried out on it, and tests/property/test_inputs.py holds it to that.
 
-Not for values that hold a backslash or are not UTF-8: msgspec passes over the text of unknown fields unread.
+Not for values that are not UTF-8 or hold escaped surrogates: msgspec does not promise to read the text of unknown
+fields.
 """
 
 from __future__ import annotations

@@ -108,7 +108,8 @@ def _fast_values(values: Sequence[bytes | None], headers: Sequence[Headers | Non
 
 
 def _is_fast(value: bytes) -> bool:
-    if len(value) > VALUE_SIZE_MAX or b"\\" in value:
+    """Whether the value is UTF-8 of a lawful size without escaped surrogates: msgspec may pass over all three."""
+    if len(value) > VALUE_SIZE_MAX or (b"\\" in value and (b"\\ud" in value or b"\\uD" in value)):
         return False
     if value.isascii():
         return True

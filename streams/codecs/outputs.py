@@ -83,9 +83,7 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
                 }
                 for numbers in snapshot.metrics
             },
-            "impressions": [
-                {"date": format_rfc3339(day)[:10], "count": count} for day, count in snapshot.impressions
-            ],
+            "impressions": [{"date": format_rfc3339(day)[:10], "count": count} for day, count in snapshot.impressions],
             "updated_at": format_rfc3339(snapshot.updated_at),
         }
     )

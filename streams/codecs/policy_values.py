@@ -24,7 +24,7 @@ _LONGEST_URL = 2048
 _LONGEST_SHOWN = 60
 
 
-class Refusal(Exception):  # noqa: N818 - what happened to the file, as its message says it
+class Refusal(Exception):
     """Something in the file is wrong: `FIELD: what`, at `line`."""
 
     def __init__(self, line: int, field: str, message: str) -> None:

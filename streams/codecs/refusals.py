@@ -49,7 +49,7 @@ _DECODE_REASONS = frozenset(
 )
 
 
-class Refused(Exception):  # noqa: N818 - a verdict on a record, not an error of the program
+class Refused(Exception):
     """A record that is not an input event of SPEC section 3.
 
     `reason` is one of `Reason`, `message` a sentence that names the field (never the field's value, which may be

@@ -91,9 +91,7 @@ def _evidence(product: Product, book: Rulebook, rule: MetricRule, first_bucket: 
     first_bucket = max(first_bucket, product.held_from)  # what is dropped counts no more
     if rule.index == _FEES:
         return [
-            (-at, order_id, None)
-            for at, bucket, order_id in product.high_fees
-            if first_bucket <= bucket <= last_bucket
+            (-at, order_id, None) for at, bucket, order_id in product.high_fees if first_bucket <= bucket <= last_bucket
         ]
     found: list[_Item] = []
     by_due = rule.index >= _OVERDUE

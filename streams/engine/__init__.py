@@ -1,0 +1,1 @@
+"""Partitions at work: merge, clock, cuts, recovery, and Faust's transport in whole batches."""

@@ -83,7 +83,10 @@ async def _admin(connection: Mapping[str, Any], timeout_s: float) -> AsyncIterat
     except TimeoutError as exc:
         raise UserError(f"The Kafka broker at {servers} didn't answer within {timeout_s:g} s. Is it running?") from exc
     except KafkaError as exc:
-        raise UserError(f"The Kafka broker at {servers} can't be used: {exc}. Is it running, and is the address right (FLAGGED_BROKER)?") from exc
+        raise UserError(
+            f"The Kafka broker at {servers} can't be used: {exc}. Is it running, and is its address right "
+            "(FLAGGED_BROKER)?"
+        ) from exc
     finally:
         await admin.close()
 

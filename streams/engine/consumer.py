@@ -167,9 +167,7 @@ class BatchConsumer(Consumer):
     def _crowded_partitions(self) -> frozenset[TP]:
         index = cast(Any, self.app.topics)._tp_index
         return frozenset(
-            tp
-            for tp in self.owned
-            if any(channel.queue.qsize() >= MAX_QUEUED_BATCHES for channel in index.get(tp, ()))
+            tp for tp in self.owned if any(channel.queue.qsize() >= MAX_QUEUED_BATCHES for channel in index.get(tp, ()))
         )
 
     # -- rebalances

@@ -1,4 +1,4 @@
-"""Where the input ends: asked of the broker before taking over, and watched to know what is read."""
+"""Where logs end: asked of the broker before taking over, and watched to know what is read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streams.engine.processor import PartitionProcessor
 from streams.errors import UserError
 
 
-class InputEnds:
+class LogEnds:
     """Asks for end offsets by a consumer of its own, which belongs to no group and reads nothing."""
 
     def __init__(self, connection: Mapping[str, Any], topics: Iterable[str]) -> None:
@@ -27,8 +27,8 @@ class InputEnds:
         tps = [TopicPartition(topic, partition) for partition in partitions for topic in self._topics]
         return {TP(*tp): end for tp, end in (await self._end_offsets(tps)).items()}
 
-    async def changelog_end(self, topic: str, partition: int) -> int:
-        """The offset the next record of a changelog partition will get."""
+    async def end(self, topic: str, partition: int) -> int:
+        """The offset that the next record of a partition will get."""
         tp = TopicPartition(topic, partition)
         return (await self._end_offsets([tp]))[tp]
 

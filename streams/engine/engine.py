@@ -20,8 +20,9 @@ from streams.domain.rulebook import Rulebook
 from streams.engine.batch import RecordBatch
 from streams.engine.changelog import LogState, restore_partition
 from streams.engine.consumer import BatchConsumer
-from streams.engine.ends import InputEnds
+from streams.engine.ends import LogEnds
 from streams.engine.flush import Flusher, OutputTopics
+from streams.engine.kafka_log import KafkaLog
 from streams.engine.log_writer import AtomicWriter
 from streams.engine.merge import TopicQueue
 from streams.engine.monitor import Monitor
@@ -36,15 +37,13 @@ from streams.settings import Settings
 # Reading changelogs is CPU work between waits: more at once would only take memory.
 RECOVERIES_AT_ONCE = 4
 
-log = get_logger(__name__)
+logger = get_logger(__name__)
 
 
 class Engine:
     """See the module."""
 
-    def __init__(
-        self, settings: Settings, policies: PolicySet, metrics: Metrics, health: Health, wall: Wall
-    ) -> None:
+    def __init__(self, settings: Settings, policies: PolicySet, metrics: Metrics, health: Health, wall: Wall) -> None:
         self.runners: dict[int, PartitionRunner] = {}
         self._settings = settings
         self._policies = policies
@@ -66,7 +65,7 @@ class Engine:
         self._writer: AtomicWriter | None = None
         # Partitions given up in good order: if nobody writes to them until they come back, their state is still good.
         self._parked: dict[int, PartitionRunner] = {}
-        self._ends = InputEnds(self._connection, settings.input_topics)
+        self._ends = LogEnds(self._connection, settings.input_topics)
         self._monitor = Monitor(self, metrics, health, settings, wall)
 
     def attach(self, consumer: Callable[[], BatchConsumer], on_failure: Callable[[BaseException], None]) -> None:
@@ -116,7 +115,7 @@ class Engine:
             runner.start()
         self._monitor.start()
         self._health.enter(Readiness.RUNNING, f"partitions {', '.join(map(str, partitions)) or 'none'}")
-        log.info("partitions taken over", partitions=partitions)
+        logger.info("partitions taken over", partitions=partitions)
         return positions
 
     async def on_revoked(self, revoked: frozenset[TP]) -> None:
@@ -127,13 +126,11 @@ class Engine:
         if not runners:
             return
         good = await asyncio.gather(*(runner.stop() for runner in runners.values()))
-        self._parked = {
-            partition: runner for (partition, runner), ok in zip(runners.items(), good, strict=True) if ok
-        }
+        self._parked = {partition: runner for (partition, runner), ok in zip(runners.items(), good, strict=True) if ok}
         await self.commit(self._parked)
         for partition in runners:
             self._metrics.forget_partition(partition)
-        log.info("partitions given up", partitions=sorted(runners))
+        logger.info("partitions given up", partitions=sorted(runners))
 
     async def on_stopped(self) -> None:
         """Close what is open."""
@@ -172,9 +169,7 @@ class Engine:
     async def _take(self, partition: int, ends: Mapping[TP, int]) -> PartitionRunner:
         began = monotonic()
         parked = self._parked.get(partition)
-        if parked is not None and await self._ends.changelog_end(self._topics.changelog, partition) == (
-            parked.flusher.expected
-        ):
+        if parked is not None and await self._ends.end(self._topics.changelog, partition) == (parked.flusher.expected):
             processor, flusher = parked.processor, parked.flusher
             for queue in processor.queues:
                 queue.reset()
@@ -196,7 +191,8 @@ class Engine:
 
     async def _recover(self, partition: int) -> tuple[PartitionProcessor, Flusher]:
         assert self._writer is not None
-        flusher = Flusher(partition, self._topics, self._writer, self._connection, self._wall)
+        log = KafkaLog(self._connection, self._writer, self._ends)
+        flusher = Flusher(partition, self._topics, log, self._wall)
         state = LogState()
         await flusher.read_on(state)
         await flusher.claim(state)  # (1)

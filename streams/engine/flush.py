@@ -14,9 +14,8 @@ them in the log: the next owner publishes them before anything new, with the sam
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from streams.codecs.dead_letters import dead_letter
 from streams.codecs.meta import CLAIM_KEY, META_KEY, Meta, OutboxEntry, encode_meta, epoch_headers, epoch_of
@@ -26,8 +25,8 @@ from streams.domain.partition import Cut, Partition
 from streams.domain.reasons import snapshot_of
 from streams.domain.transitions import CLEAR, Transition
 from streams.engine.changelog import LogState
-from streams.engine.log_reader import end_offset, read_partition
-from streams.engine.log_writer import AtomicWriter, BatchTooLarge, Row
+from streams.engine.kafka_log import Log
+from streams.engine.log_writer import BatchTooLarge, Row
 from streams.engine.processor import DeadLetter, PartitionProcessor, Tally, Wall
 
 # A cut larger than this goes out in several batches, of which the last has the meta row: until that is there, none of
@@ -68,15 +67,15 @@ class Flusher:
     """Writes the cuts of one partition. One flush at a time.
 
     `epoch` is this writer's; `expected` the offset at which its next batch must land. `outbox_stands`: what the last
-    cut has in its outbox was published, but stands in the log still; another cut spares the next owner from repeating it.
+    cut has in its outbox was published, but stands in the log still; another cut spares the next owner from
+    publishing it again.
     """
 
     def __init__(
         self,
         partition: int,
         topics: OutputTopics,
-        writer: AtomicWriter,
-        connection: Mapping[str, Any],
+        log: Log,
         wall: Wall,
     ) -> None:
         self.partition = partition
@@ -87,8 +86,7 @@ class Flusher:
         self.outbox_stands = False
         self.rows = RowWriter()
         self.durable_positions: list[int] = []
-        self._writer = writer
-        self._connection = connection
+        self._log = log
         self._wall = wall
         self._stale: set[bytes] = set()
         self._expected_snapshot = 0
@@ -116,16 +114,14 @@ class Flusher:
         state.next_offset = base + 1
         self.epoch, self.expected = epoch, base + 1
         self._stale = state.stale_keys()
-        self._expected_snapshot = await end_offset(self._connection, self.topics.snapshots, self.partition)
+        self._expected_snapshot = await self._log.end(self.topics.snapshots, self.partition)
         meta = state.decode_meta()
         self.flush_number = meta.flush_number
         self.durable_positions = list(meta.positions)
 
     async def read_on(self, state: LogState, end: int | None = None) -> None:
         """Read the changelog partition on, up to `end` or else to its present end."""
-        batches = read_partition(
-            self._connection, self.topics.changelog, self.partition, start=state.next_offset, end=end
-        )
+        batches = self._log.read(self.topics.changelog, self.partition, state.next_offset, end)
         async for batch in batches:
             state.read(batch)
 
@@ -210,11 +206,11 @@ class Flusher:
     async def _publish_dead_letters(self, letters: list[Row]) -> None:
         try:
             if letters:
-                await self._writer.publish(self.topics.dead_letters, self.partition, letters, self._wall())
+                await self._log.publish(self.topics.dead_letters, self.partition, letters, self._wall())
         except BatchTooLarge:
             # A record as large as the broker takes: alone in a batch it may be sent all the same.
             for letter in letters:
-                await self._writer.append(self.topics.dead_letters, self.partition, [letter], self._wall())
+                await self._log.append(self.topics.dead_letters, self.partition, [letter], self._wall())
 
     async def _append_cut(self, flush: Flush) -> None:
         meta_row: Row = (META_KEY, encode_meta(flush.meta), epoch_headers(self.epoch))
@@ -225,7 +221,7 @@ class Flusher:
             self.expected = base + len(part)
 
     async def _append(self, rows: list[Row]) -> int:
-        return await self._writer.append(self.topics.changelog, self.partition, rows, self._wall())
+        return await self._log.append(self.topics.changelog, self.partition, rows, self._wall())
 
     async def _inspect_intruder(self, base: int) -> None:
         """Somebody else wrote between our last batch and this one: who?"""
@@ -249,9 +245,9 @@ class Flusher:
                 )
                 for entry in outbox
             ]
-            await self._writer.publish(self.topics.transitions, self.partition, records, now)
+            await self._log.publish(self.topics.transitions, self.partition, records, now)
         if snapshots:
-            offsets = await self._writer.publish(self.topics.snapshots, self.partition, snapshots, now)
+            offsets = await self._log.publish(self.topics.snapshots, self.partition, snapshots, now)
             if offsets[-1] - offsets[0] + 1 != len(offsets) or offsets[0] != self._expected_snapshot:
                 await self._inspect_snapshots(offsets[-1])
             self._expected_snapshot = offsets[-1] + 1
@@ -259,9 +255,7 @@ class Flusher:
 
     async def _inspect_snapshots(self, end: int) -> None:
         """Somebody else wrote snapshots since our last: those of a lower epoch are written again in the next cut."""
-        batches = read_partition(
-            self._connection, self.topics.snapshots, self.partition, start=self._expected_snapshot, end=end
-        )
+        batches = self._log.read(self.topics.snapshots, self.partition, self._expected_snapshot, end)
         async for batch in batches:
             for key, headers in zip(batch.keys, batch.headers, strict=True):
                 epoch = epoch_of(headers)
@@ -283,4 +277,3 @@ def _parts(rows: list[Row], meta_row: Row) -> list[list[Row]]:
         parts[-1].append(row)
         size += row_size
     return parts
-

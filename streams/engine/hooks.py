@@ -50,9 +50,9 @@ class RebalanceHooks(Protocol):
         """Take over all the input partitions now owned, and say from which offset each is to be read.
 
         Runs beside the group's heartbeats, so it may take as long as it needs; nothing is handed out before it returns.
-        Kept partitions are included: a rebalance empties every buffer, so give the engine's own next offset. A partition
-        left out starts at its earliest record. Cancelled when the partitions are revoked first. An exception stops
-        the app.
+        Kept partitions are included: a rebalance empties every buffer, so give the engine's own next offset. A
+        partition left out starts at its earliest record. Cancelled when the partitions are revoked first. An exception
+        stops the app.
         """
         ...
 

@@ -126,7 +126,9 @@ async def _next(drain: FetchDrain, tp: TP, max_records: int, position: int, stal
             assert batch.start_offset == position, f"{tp}: read on at {batch.start_offset} instead of {position}"
             return batch
         if monotonic() - began > stall_timeout_s:
-            raise ReadStalled(f"{tp.topic}-{tp.partition}: nothing came after offset {position} for {stall_timeout_s} s")
+            raise ReadStalled(
+                f"{tp.topic}-{tp.partition}: nothing came after offset {position} for {stall_timeout_s} s"
+            )
         waiter = drain.fetcher._create_fetch_waiter()
         await asyncio.wait([waiter], timeout=POLL_S)
         waiter.cancel()

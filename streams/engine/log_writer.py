@@ -59,8 +59,8 @@ class WriteUnavailable(WriteError):
 class AtomicWriter:
     """One idempotent producer. Sends to different partitions run side by side; to one partition, one at a time.
 
-    After any error but BatchTooLarge, or when a call was cancelled, sequence numbers may have a hole: the writer is spent
-    and every later call raises WriteFailed. Make a new one, after reading the log's end.
+    After any error but BatchTooLarge, or when a call was cancelled, sequence numbers may have a hole: the writer is
+    spent and every later call raises WriteFailed. Make a new one, after reading the log's end.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class AtomicWriter:
     ) -> list[int]:
         """Append records in order, in as many batches as needed, and wait for all acks; their offsets.
 
-        Raises as `append`; BatchTooLarge for a single record over the limit of `publish_batch_bytes`, before any is sent.
+        Raises as `append`; BatchTooLarge, before any is sent, for a single record over `publish_batch_bytes`.
         """
         producer = self._usable()
         offsets: list[int] = []

@@ -1,10 +1,10 @@
 """Sends recorded or simulated events into the input topics, in order and fast.
 
- (1) All records are counted first, so that it is known where the log of each partition will end.
- (2) The first record of each topic's partition announces these ends, for all four topics, in a header. A worker in
-     event clock that reads along then waits for what is announced, and merges the four topics as if it had found the
-     finished log (SPEC 5: transitions are a function of the log).
- (3) At the end of it a record may move the event clock on, to where the log is said to end.
+(1) All records are counted first, so that it is known where the log of each partition will end.
+(2) The first record of each topic's partition announces these ends, for all four topics, in a header. A worker in
+    event clock that reads along then waits for what is announced, and merges the four topics as if it had found the
+    finished log (SPEC 5: transitions are a function of the log).
+(3) At the end of it a record may move the event clock on, to where the log is said to end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from faust.types import TP
 
 from streams.domain.events import IMPRESSIONS
 from streams.engine.admin import check_topics, ensure_topics
-from streams.engine.ends import InputEnds
+from streams.engine.ends import LogEnds
 from streams.engine.partitioning import partition_of
 from streams.engine.processor import CLOCK_ADVANCED_TYPE, REPLAY_ENDS_HEADER
 from streams.errors import UserError
@@ -96,7 +96,7 @@ class LogSender:
         self._settings = settings
         self._partitions = 0
         connection = settings.kafka_kwargs()
-        self._ends = InputEnds(connection, settings.input_topics)
+        self._ends = LogEnds(connection, settings.input_topics)
         self._connection = connection
         self._producer: AIOKafkaProducer | None = None
 
@@ -140,9 +140,7 @@ class LogSender:
             await sender.finish()
         return {TP(topics[topic], partition): end for (topic, partition), end in ends.items()}
 
-    async def _announced_ends(
-        self, records: Iterable[OutgoingRecord], with_clock: bool
-    ) -> dict[tuple[int, int], int]:
+    async def _announced_ends(self, records: Iterable[OutgoingRecord], with_clock: bool) -> dict[tuple[int, int], int]:
         """Where each (topic, partition) will end."""
         counts: dict[tuple[int, int], int] = defaultdict(int)
         for record in records:
@@ -227,4 +225,3 @@ class _Sender:
         topic, partition = where
         self._acks.add(await self._producer.send_batch(batch, self._topics[topic], partition=partition))
         self._progress(count)
-

@@ -7,7 +7,8 @@ How it behaves in a rebalance is told in `streams.engine.consumer`. It needs of 
 - agents that don't wait per batch: one stream serves all partitions of a topic, so a wait for one holds up the others.
   Bound what is pending with `BatchConsumer.pause` and `resume`.
 
-`PRIVATE_NAMES` lists all that is reached into of Faust, mode and aiokafka; tests/contract holds the pinned versions to it.
+`PRIVATE_NAMES` lists all that is reached into of Faust, mode and aiokafka; tests/contract holds the pinned versions to
+it.
 """
 
 from __future__ import annotations

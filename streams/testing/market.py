@@ -69,13 +69,11 @@ class Market:
 
         `events`: so many different events are told in about these days, and then it ends, somewhat before the last
         day is over; by default it ends with the last day, after some 12 per product and day. Repeats and bad records
-        come on top. `start_ms`: when it opens, ms since the epoch. `impressions_every_h`: the interval of impression counts in hours; None takes the shortest of 1, 6, 24
-        and 168 that leaves 60 % of the events to orders. `duplicate_rate`: share of events that are told again,
-        bytes and all, up to 6 h later. `late_rate`: share of events that arrive late, by minutes to days, or whose
-        producer's clock is ahead. `bad_rate`: bad records per event, of all kinds in turn.
-
-        The knobs `duplicate_rate` and `bad_rate` change nothing of the other records.
-        Raises UserError for values that make no market.
+        come on top. `start_ms`: when it opens, ms since the epoch. `impressions_every_h`: the interval of impression
+        counts in hours; None takes the shortest of 1, 6, 24 and 168 that leaves 60 % of the events to orders.
+        `duplicate_rate`: share of events that are told again, bytes and all, up to 6 h later. `late_rate`: share of
+        events that arrive late, by minutes to days, or whose producer's clock is ahead. `bad_rate`: bad records per
+        event, of all kinds in turn.
         """
         sellers = max(1, products // 3) if sellers is None else sellers
         _check("seed", seed, 0, 2**53)

@@ -73,7 +73,10 @@ def ask_oracle(logs: Logs, tables: list[PolicyTable] | None, until_ms: int | Non
     oracle = Oracle(oracle_policies(tables))
     oracle.run(
         [
-            [Record(record.topic, record.timestamp_ms, json.loads(record.value or b"", parse_float=Decimal)) for record in log]
+            [
+                Record(record.topic, record.timestamp_ms, json.loads(record.value or b"", parse_float=Decimal))
+                for record in log
+            ]
             for log in logs
         ],
         until_ms,

@@ -77,7 +77,6 @@ async def send(running: Pipeline, events: list[Sent]) -> None:
 
 
 def test_catching_up_flags_nobody_wrongly(running: Pipeline) -> None:
-    settings = running.settings
     worker = running.start_worker(FLAGGED_BATCH_MAX_RECORDS="3")
     wait_for(lambda: worker.says("partitions taken over"), "the worker")
     # Before the outage: one event, so that the clock runs.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from streams.codecs.fast import READERS
-from streams.codecs.inputs import decode_batch
+from streams.codecs.inputs import _is_fast, decode_batch
 from streams.codecs.refusals import Reason, Refused
 from streams.domain.events import (
     CANCELLATIONS,
@@ -192,7 +192,8 @@ def test_fulfilled_by_is_one_of_two() -> None:
 def test_the_fast_reading_reads_plain_events_by_itself(body: dict[str, Any]) -> None:
     """Else a batch would still come out right, and slowly."""
     plain, with_text = READERS[TOPIC_OF_TYPE[body["type"]]]
-    value = json.dumps({**body, "note": ["é", None]}, ensure_ascii=False).encode()
+    value = json.dumps({**body, "note": ["é\\n", None]}, ensure_ascii=False).encode()
+    assert _is_fast(value)
     assert plain(value) == with_text(value) == read(body)
     assert with_text(json.dumps({**body, "occurred_at": NOW_TEXT}).encode()) == read(body)
 

@@ -1,4 +1,4 @@
-"""From bytes to JSON, and what is refused on the way (SPEC section 3). Each is read by `decode` and by `decode_batch`."""
+"""From bytes to JSON, and what is refused then (SPEC section 3). Each is read by `decode` and by `decode_batch`."""
 
 from __future__ import annotations
 
