@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -68,14 +69,21 @@ def command(broker: str | None, seed: int, products: int, speed: float | None) -
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """SIGTERM ends it as Ctrl-C does."""
-    previous = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    """SIGTERM ends it as Ctrl-C does, even where Ctrl-C is ignored, as in the background of a script."""
+    previous = signal.signal(signal.SIGTERM, _interrupt)
     interrupt = signal.getsignal(signal.SIGINT)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, interrupt)
         signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(_number: int, frame: FrameType | None) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler):
+        raise KeyboardInterrupt
+    handler(signal.SIGINT, frame)  # Python's own, or asyncio's while its loop runs
 
 
 def _ignore_signals() -> None:
@@ -133,6 +141,9 @@ class _Demo:
         with ExitStack() as stack:
             try:
                 self._run(stack)
+            except KeyboardInterrupt:
+                click.echo("\nStopping.", err=True)
+                raise
             finally:
                 _ignore_signals()
 

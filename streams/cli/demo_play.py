@@ -24,6 +24,7 @@ from streams.testing.market import Market
 from streams.testing.records import SimulatedRecord
 
 _LOOK_S = 0.25
+_SETTLE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,10 @@ async def _guarded(work: Coroutine[Any, Any, None], check: Callable[[], None]) -
         task.cancel()
         await asyncio.wait([task])
         raise
+    if task.exception() is not None:
+        # What the work stumbled over may have ended just now: that says more than how it stumbled.
+        await asyncio.sleep(_SETTLE_S)
+        check()
     task.result()
 
 

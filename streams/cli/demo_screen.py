@@ -54,8 +54,8 @@ class _Picture:
         film = self._film
         wide = options.max_width >= _WIDE
         rows = max(1, (console.size.height - _LINES_AROUND) // (1 if wide else 2))
-        # A copy: the film goes on while this is drawn.
-        latest = list(film.latest)[-rows:]
+        # Partitions run ahead of each other by a little.
+        latest = sorted(film.latest.copy(), key=lambda item: item.effective_at)[-rows:]
         yield Group(
             self._day(),
             self._events(),
@@ -70,7 +70,7 @@ class _Picture:
         line.add_column(no_wrap=True)
         line.add_column(ratio=1)
         line.add_column(no_wrap=True)
-        bar = ProgressBar(total=film.market.days, completed=film.days)
+        bar = ProgressBar(total=film.market.days, completed=film.days, complete_style="blue")
         line.add_row(Text(film.date.rjust(15), style="bold"), bar, f"day {film.days} of {film.market.days}")
         return line
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -14,21 +15,25 @@ import click
 from streams.cli.demo_film import Film
 from streams.cli.demo_play import Outcome
 from streams.cli.transition_lines import change_words, status_word
-from streams.cli.views import TransitionView, shown_time, why
+from streams.cli.views import CHANGE_WIDTH, TransitionView, shown_time, why
 from streams.settings import Settings
 
 _PATH = ["at_risk", "impacted", "at_risk", "resolved"]
 _TRANSITIONS_SHOWN = 8
 _LABEL_WIDTH = 13
+_STORY_INDENT = 22 + CHANGE_WIDTH
+_NARROWEST = 72
 
 
 def print_summary(film: Film, outcome: Outcome, days_per_s: float | None, colour: bool) -> None:
     """Print what came of the film: products, transitions, reasons, speed, and one product's way."""
-    for line in _lines(film, outcome, days_per_s, colour):
+    # A pipe has no width: whoever reads it can search for whole lines.
+    width = max(shutil.get_terminal_size().columns, _NARROWEST) if sys.stdout.isatty() else sys.maxsize
+    for line in _lines(film, outcome, days_per_s, colour, width):
         click.echo(line, color=colour)
 
 
-def _lines(film: Film, outcome: Outcome, days_per_s: float | None, colour: bool) -> Iterator[str]:
+def _lines(film: Film, outcome: Outcome, days_per_s: float | None, colour: bool, width: int) -> Iterator[str]:
     yield ""
     yield _title(f"{film.market.days} days later", colour)
     products = (f"{count:,} {status_word(status, colour)}" for status, count in film.products().items())
@@ -39,9 +44,16 @@ def _lines(film: Film, outcome: Outcome, days_per_s: float | None, colour: bool)
         left = f"{times:>5,}  {move}" if move else ""
         right = f"{led:>5,}  {metric}" if metric else ""
         yield _labelled("", f"{left:<32}{right}").rstrip()
-    yield _labelled("Events", _events(film, outcome))
-    yield _labelled("Speed", _speed(film, outcome, days_per_s))
-    yield from _story(film, colour)
+    yield from wrapped(f"{'Events':<{_LABEL_WIDTH}}", _events(film, outcome), width)
+    yield from wrapped(f"{'Speed':<{_LABEL_WIDTH}}", _speed(film, outcome, days_per_s), width)
+    yield from _story(film, colour, width)
+
+
+def wrapped(head: str, text: str, width: int, head_width: int | None = None) -> list[str]:
+    """The text after the head, in lines of `width`, those after the first indented by the head's width."""
+    indent = len(head) if head_width is None else head_width
+    first, *others = textwrap.wrap(text, width - indent) or [""]
+    return [head + first, *(" " * indent + other for other in others)]
 
 
 def _title(text: str, colour: bool) -> str:
@@ -75,7 +87,7 @@ def _events(film: Film, outcome: Outcome) -> str:
 def _speed(film: Film, outcome: Outcome, days_per_s: float | None) -> str:
     text = f"{film.sent / outcome.duration_s:,.0f} events/s, {outcome.duration_s:.1f} s for all"
     if days_per_s is not None:
-        text += f" (played at {days_per_s:g} days a second, to be watched)"
+        text += f" (played at {days_per_s:g} day{'' if days_per_s == 1 else 's'} a second, to be watched)"
     if outcome.counts.cpu_s:
         text += f"; the worker used {outcome.counts.cpu_s:.1f} s of one processor"
     return text
@@ -100,7 +112,7 @@ def _rank(way: list[TransitionView]) -> tuple[bool, int, int, str]:
     return not whole, detours, len(way), way[0].product_id
 
 
-def _story(film: Film, colour: bool) -> Iterator[str]:
+def _story(film: Film, colour: bool, width: int) -> Iterator[str]:
     way = choose_story(film.transitions)
     if not way:
         return
@@ -109,7 +121,8 @@ def _story(film: Film, colour: bool) -> Iterator[str]:
     yield _title(f"One story: {product_id} of seller {way[0].seller_id}", colour)
     yield f'The simulated seller "{film.market.stories[product_id]}". What its product went through:'
     for item in way[:_TRANSITIONS_SHOWN]:
-        yield f"  {shown_time(item.effective_at)[:16]}  {change_words(item, colour)}  {why(item)}"
+        head = f"  {shown_time(item.effective_at)[:16]}  {change_words(item, colour)}  "
+        yield from wrapped(head, why(item), width, _STORY_INDENT)
     if len(way) > _TRANSITIONS_SHOWN:
         yield f"  and {len(way) - _TRANSITIONS_SHOWN} more"
 
@@ -122,9 +135,9 @@ def print_next_steps(film: Film, seed: int, bad_rate: float, kept: Settings | No
     program = program_name()
     click.echo("\n" + _title("Where to look next", colour), color=colour)
     if kept is None:
-        click.echo("This demo's broker goes with it. With one that stays, its topics stay too, to look around in:")
-        click.echo(f"  {program} broker                                # in another terminal")
-        click.echo(f"  {program} demo --broker 127.0.0.1:9092          # says how to go on with tail and show")
+        click.echo("With a broker that stays, run in another terminal, the demo leaves its topics, for tail and show:")
+        click.echo(f"  {program} broker")
+        click.echo(f"  {program} demo --broker 127.0.0.1:9092")
     else:
         story = choose_story(film.transitions)
         click.echo(f"The topics {kept.app_id}* are kept on {kept.broker}, until you delete them:")
@@ -137,7 +150,8 @@ def print_next_steps(film: Film, seed: int, bad_rate: float, kept: Settings | No
     click.echo("The same market in a file, and what a policy of yours would flag in it:")
     click.echo(f"  {program} simulate {market} --out market.jsonl.gz")
     click.echo(f"  {program} backtest market.jsonl.gz --policy my-policy.toml")
-    click.echo(f"All commands: {program} --help. All settings: docs/SETTINGS.md. What the words mean: README.md.")
+    click.echo(f"All commands: {program} --help")
+    click.echo("What the words mean: README.md. All settings: docs/SETTINGS.md.")
 
 
 def program_name() -> str:

@@ -23,11 +23,12 @@ from streams.observability.metrics import PREFIX
 from streams.settings import ENV_PREFIX
 
 _TAIL_LINES = 20
+_LINE_CHARACTERS = 300
 _POLL_S = 0.1
 # A worker is at work 3 s after its start. Polls are counted, so that a machine that slept has not used them up.
 _READY_POLLS = 900
-# It flushes, commits and leaves the group in less than a second.
-_STOP_GRACE_S = 15.0
+# It flushes, commits and leaves the group in less than a second; nobody misses what it does not get done.
+_STOP_GRACE_S = 5.0
 _PAGE_TIMEOUT_S = 5.0
 _PORT = re.compile(r"worker starts .*?\bport=(\d+)")
 
@@ -101,7 +102,8 @@ class DemoWorker:
 
     def log_tail(self) -> str:
         """The last lines of its log."""
-        return "\n".join(self._log().splitlines()[-_TAIL_LINES:]) or "(nothing logged)"
+        lines = self._log().splitlines()[-_TAIL_LINES:]
+        return "\n".join(line[:_LINE_CHARACTERS] for line in lines) or "(nothing logged)"
 
     def _log(self) -> str:
         try:

@@ -88,8 +88,15 @@ class TransitionFeed:
     async def __aexit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if self._consumer is not None:
+        if self._consumer is None:
+            return
+        try:
             await self._consumer.stop()
+        except asyncio.CancelledError:
+            # With a broker that has gone, aiokafka lets the end of its own tasks through as if it were ours.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
 
     async def _seek(self, consumer: Any) -> None:
         offsets = consumer.beginning_offsets if self._from_start else consumer.end_offsets

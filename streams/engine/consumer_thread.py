@@ -14,7 +14,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
 from streams.engine.batch import RecordBatch
-from streams.engine.fetched import FetchDrain, readable_end
+from streams.engine.fetched import FetchDrain, close_consumer, readable_end
 from streams.engine.hooks import Progress
 from streams.errors import UserError
 
@@ -69,17 +69,11 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         )
 
     async def on_thread_stop(self) -> None:
-        """Leave the group and close, in bounded time.
-
-        Without a broker aiokafka's close raises CancelledError out of a fetch that it cancelled itself; mode would then
-        wait a minute for this thread.
-        """
-        try:
-            await asyncio.wait_for(super().on_thread_stop(), STOP_TIMEOUT_S)
-        except (asyncio.CancelledError, TimeoutError, KafkaError) as exc:
-            self.log.warning("The consumer wasn't closed cleanly: %r", exc)
-            if self._consumer is not None:
-                await self._consumer._client.close()
+        """Leave the group and close, in bounded time; mode would wait a minute for a thread that fails to stop."""
+        if self._consumer is None:
+            await super().on_thread_stop()
+        else:
+            await close_consumer(self._consumer, super().on_thread_stop(), STOP_TIMEOUT_S)
 
     # -- called from the app's thread
 

@@ -217,8 +217,8 @@ class Engine:
             FlushLimits(settings.flush_interval_ms, settings.flush_bytes),
             self._metrics,
             safe_wall=self._ends.safe_wall_of(partition, processor, lambda: self.consumer),
-            pause=lambda: self.consumer.pause(tps),
-            resume=lambda: self.consumer.resume(tps),
+            pause=lambda topic: self.consumer.pause([tps[topic]]),
+            resume=lambda topic: self.consumer.resume([tps[topic]]),
             on_failure=self._on_failure,
         )
 

@@ -8,14 +8,20 @@ skip (control records, aborted transactions, records before the position) is dec
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections.abc import Coroutine
 from itertools import chain, islice
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchResult
 from aiokafka.errors import CorruptRecordException
 from faust.types import TP
 
 from streams.engine.batch import RecordBatch
+
+log = logging.getLogger(__name__)
 
 
 class RecordCursor:
@@ -145,6 +151,21 @@ class FetchDrain:
         self.fetcher._records.pop(tp, None)
         # Wakes the fetch routine: this partition may be fetched again.
         self.fetcher._notify(self.fetcher._wait_consume_future)
+
+
+async def close_consumer(consumer: AIOKafkaConsumer, closing: Coroutine[Any, Any, None], timeout_s: float) -> None:
+    """Await `closing`, which stops `consumer`, in bounded time; never raises for what goes wrong in it.
+
+    Without a broker, aiokafka's `stop` raises CancelledError out of a fetch that it cancelled itself. Awaited as it is,
+    that would pass for the cancellation of whoever closes. In a task of its own it can be told apart.
+    """
+    task = asyncio.ensure_future(closing)
+    await asyncio.wait([task], timeout=timeout_s)
+    if task.done() and not task.cancelled() and task.exception() is None:
+        return
+    task.cancel()
+    log.warning("A Kafka consumer wasn't closed cleanly (%r); its connections are closed now", task)
+    await consumer._client.close()
 
 
 def readable_end(fetcher: Fetcher, tp: TP) -> int | None:

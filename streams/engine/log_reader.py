@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 from faust.types import TP
 
 from streams.engine.batch import RecordBatch
-from streams.engine.fetched import FetchDrain
+from streams.engine.fetched import FetchDrain, close_consumer
 from streams.errors import UserError
 
 #: Large fetches, for there is nothing else to do meanwhile: aiokafka asks for more only when an answer is used up.
@@ -21,6 +21,7 @@ FETCH_BYTES = 8 * 1024 * 1024
 FETCH_MAX_WAIT_MS = 50
 #: How often to look whether reading has stalled, s.
 POLL_S = 1.0
+CLOSE_TIMEOUT_S = 10.0
 
 
 class ReadStalled(Exception):
@@ -103,7 +104,7 @@ async def _consumer(connection: Mapping[str, Any], tp: TopicPartition) -> AsyncI
             raise UserError(f"There is no partition {tp.partition} of topic {tp.topic}; create the topics first")
         yield consumer
     finally:
-        await consumer.stop()
+        await close_consumer(consumer, consumer.stop(), CLOSE_TIMEOUT_S)
 
 
 async def _range(consumer: AIOKafkaConsumer, tp: TopicPartition, timeout_s: float) -> tuple[int, int]:

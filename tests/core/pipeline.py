@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, cast
 
 from streams.codecs.event_lines import InputRecord
-from streams.codecs.meta import META_KEY, encode_meta, epoch_headers
+from streams.codecs.meta import CLAIM_KEY, META_KEY, encode_meta, epoch_headers
 from streams.codecs.outputs import encode_transition
 from streams.domain.partition import Partition
 from streams.domain.policy import PolicySet
@@ -73,32 +73,36 @@ def compacted(log: Sequence[LogRow]) -> list[LogRow]:
 class Pipeline:
     """One partition of a worker, its changelog in memory.
 
-    `log`: the rows of the changelog. `published`: the transitions of all cuts so far, as bytes. `processor` and
-    `flusher` are another's after `restart`.
+    `log`: the rows of the changelog. `published`: the transitions of all cuts so far, as bytes. `page_counts`: how
+    many pages products had after a cut. `processor` and `flusher` are another's after `restart`.
     """
 
     def __init__(self, policies: PolicySet, clock_mode: ClockMode = "event", wall: Wall = no_wall) -> None:
         self.policies = policies
         self.log: list[LogRow] = []
         self.published: list[bytes] = []
+        self.page_counts: list[dict[str, int]] = []
         self._clock_mode, self._wall = clock_mode, wall
         self._epoch = 0
+        self._settled = 0  # rows up to and with the last meta row, which compaction may take
         self.restart()
 
     @property
     def partition(self) -> Partition:
         return self.processor.partition
 
-    def restart(self, log: Sequence[LogRow] | None = None, batch_rows: int = 1000) -> None:
-        """Begin anew from the changelog (or from `log`), as who takes a partition over does."""
-        rows = self.log if log is None else log
+    def restart(self, *, compact: bool = False, batch_rows: int = 1000) -> None:
+        """Begin anew from the changelog, as who takes a partition over does; all since the last cut is lost."""
+        rows = compacted(self.log[: self._settled]) + self.log[self._settled :] if compact else self.log
         state = LogState()
         for start in range(0, len(rows), batch_rows):
             state.read(log_batch(rows[start : start + batch_rows], start))
         partition, meta, pages = restore_partition(state, Rulebook(self.policies))
-        # Only `prepare` is asked of it, which sends nothing: it needs neither writer nor connection.
-        self.flusher = Flusher(0, TOPICS, cast(Any, None), {}, no_wall)
-        self._epoch = self.flusher.epoch = max(self._epoch, state.epoch) + 1
+        # Only `prepare` is asked of it, which sends nothing: it needs no log.
+        self.flusher = Flusher(0, TOPICS, cast(Any, None), no_wall)
+        assert state.epoch == self._epoch
+        self._epoch = self.flusher.epoch = state.epoch + 1
+        self.log.append((CLAIM_KEY, b"", epoch_headers(self._epoch)))
         self.flusher.flush_number = meta.flush_number
         self.flusher.rows.pages = pages
         self.flusher._stale = state.stale_keys()
@@ -107,13 +111,28 @@ class Pipeline:
             queue.position = queue.fetched = position
             queue.awaited = awaited
 
+    def haunt(self, random: Random) -> None:
+        """Somebody who has lost the partition writes old rows once more; the owner notices at its next cut."""
+        old = [(key, value, epoch_headers(self._epoch - 1)) for key, value, _ in self.log if random.random() < 0.3]
+        between = LogState(epoch=self._epoch)
+        between.read(log_batch(old, 0))
+        self.flusher._stale |= between.stale_keys()
+        self.log += old
+
+    def tear(self, random: Random) -> None:
+        """A cut of which only a beginning reaches the changelog, and its meta row does not. Then comes a restart."""
+        rows = self.flusher.prepare(self.processor, *self.processor.take()).rows
+        self.log += cast(list[LogRow], rows[: random.randint(0, len(rows))])
+
     def cut(self) -> None:
         """Write what changed to the changelog, and publish the transitions."""
         flush = self.flusher.prepare(self.processor, *self.processor.take())
         assert flush.dead_letters == []
         self.log += cast(list[LogRow], flush.rows)
         self.log.append((META_KEY, encode_meta(flush.meta), epoch_headers(self._epoch)))
+        self._settled = len(self.log)
         self.published += [encode_transition(transition) for transition in flush.transitions]
+        self.page_counts.append(dict(self.flusher.rows.pages))
 
     def feed(self, logs: Logs, sizes: Sequence[int], random: Random) -> bool:
         """Fetch what is needed, in batches of random `sizes`, and apply some of it; False at the end of the logs."""
@@ -143,24 +162,29 @@ class Risks:
     """How often what may happen between two runs of a processor does."""
 
     cut: float = 0.5
-    restart: float = 0.5
+    restart: float = 0.4
+    torn: float = 0.3  # of the restarts
+    haunted: float = 0.1
     sizes: tuple[int, ...] = (1, 7, 1000)
 
 
 def run_pipeline(
-    logs: Logs, policies: PolicySet, until_ms: int | None, random: Random, risks: Risks = Risks()
+    logs: Logs, policies: PolicySet, until_ms: int | None, random: Random, risks: Risks | None = None
 ) -> Pipeline:
     """A pipeline through all of the logs and on to `until_ms`, with batches, cuts and restarts where chance has them.
 
     A restart loses what was applied since the last cut, which is then applied again.
     """
-    pipeline = Pipeline(policies)
+    pipeline, risks = Pipeline(policies), risks or Risks()
     while pipeline.feed(logs, risks.sizes, random):
         if random.random() < risks.cut:
             pipeline.cut()
+        if random.random() < risks.haunted:
+            pipeline.haunt(random)
         if random.random() < risks.restart:
-            log = compacted(pipeline.log) if random.random() < 0.5 else pipeline.log
-            pipeline.restart(log, batch_rows=random.choice((1, 3, 1000)))
+            if random.random() < risks.torn:
+                pipeline.tear(random)
+            pipeline.restart(compact=random.random() < 0.5, batch_rows=random.choice((1, 3, 1000)))
     pipeline.cut()
     if until_ms is not None:
         pipeline.processor.advance(until_ms)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 #: Generous, for the machine may be slow or asleep; no test waits so long when all is well.
-LONG_S = float(__import__("os").environ.get("LONG", 120))
+LONG_S = 120.0
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
