@@ -15,19 +15,16 @@ from streams.domain.attributes import Attribute, later
 from streams.domain.buckets import FIELD_MASK, ONE_FEE, ONE_HIGH_FEE, ONE_LATE
 from streams.domain.counters import Counters
 from streams.domain.events import (
-    CancellationReverted,
-    DeadlineExtended,
     ImpressionsCounted,
     InputEvent,
     LineEvent,
-    OrderCancelled,
     OrderPlaced,
-    OrderShipped,
     ShippingFeeCharged,
 )
+from streams.domain.facts import fact_of
 from streams.domain.fees import is_high
 from streams.domain.levels import MetricState
-from streams.domain.lines import CANCELLED, EXTENDED, PLACED, PLACED_UNCOUNTED, REVERTED, SHIPPED, Fact, Line, LineKey
+from streams.domain.lines import Line, LineKey
 from streams.domain.rulebook import Rulebook
 from streams.domain.transitions import CLEAR, RESOLVED
 
@@ -305,17 +302,3 @@ def _value(attribute: Attribute | None) -> str | None:
 def _awaits(line: Line, now: int) -> bool:
     """Whether the line's ship_by is still to pass."""
     return line.ship_by is not None and now <= line.ship_by
-
-
-def fact_of(event: InputEvent) -> Fact:
-    """What an event says about its line."""
-    if isinstance(event, OrderPlaced):
-        return PLACED if event.counts else PLACED_UNCOUNTED, event.occurred_at, event.event_id, event.ship_by
-    if isinstance(event, OrderShipped):
-        return SHIPPED, event.occurred_at, event.event_id, None
-    if isinstance(event, OrderCancelled):
-        return CANCELLED, event.occurred_at, event.event_id, event.reason
-    if isinstance(event, DeadlineExtended):
-        return EXTENDED, event.occurred_at, event.event_id, event.ship_by
-    assert isinstance(event, CancellationReverted)
-    return REVERTED, event.occurred_at, event.event_id, None

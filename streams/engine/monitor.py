@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from faust.types import TP
 
+from streams.engine.consumer import BatchConsumer
 from streams.engine.processor import Wall
 from streams.engine.runner import PartitionRunner
 from streams.observability.health import Health
 from streams.observability.logging import get_logger
 from streams.observability.metrics import Metrics
 from streams.settings import Settings
-
-if TYPE_CHECKING:
-    from streams.engine.engine import Engine
 
 # How often durable positions are committed to the group, s. Nothing rests on it but what lag tools show.
 COMMIT_S = 0.25
@@ -26,10 +25,23 @@ MEASURE_S = 1.0
 log = get_logger(__name__)
 
 
+class Watched(Protocol):
+    """What a monitor sees of the engine."""
+
+    runners: dict[int, PartitionRunner]
+
+    @property
+    def consumer(self) -> BatchConsumer:
+        """The app's consumer."""
+
+    async def commit(self, runners: Mapping[int, PartitionRunner]) -> None:
+        """Commit what is durable to the group."""
+
+
 class Monitor:
     """Runs from `start` to `stop`, beside the runners."""
 
-    def __init__(self, engine: Engine, metrics: Metrics, health: Health, settings: Settings, wall: Wall) -> None:
+    def __init__(self, engine: Watched, metrics: Metrics, health: Health, settings: Settings, wall: Wall) -> None:
         self._engine = engine
         self._metrics = metrics
         self._health = health

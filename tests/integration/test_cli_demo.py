@@ -16,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from streams.broker import EmbeddedBroker
 from streams.cli.demo import BAD_RATE, DAYS
 from streams.cli.demo_settings import PARTITIONS
+from streams.codecs.event_lines import InputRecord
 from streams.codecs.outputs import encode_transition
 from streams.domain.policy import DEFAULT_POLICY, PolicySet
 from streams.engine.backtest import BacktestResult, backtest
@@ -46,7 +47,8 @@ def run(arguments: list[str], environ: dict[str, str]) -> subprocess.CompletedPr
 
 def expected(products: int, seed: int = 1) -> BacktestResult:
     market = Market(seed, products=products, days=DAYS, bad_rate=BAD_RATE)
-    return backtest(market, PolicySet((DEFAULT_POLICY,)), partitions=PARTITIONS, until_ms=market.end_ms)
+    records = [InputRecord(record.topic, record.timestamp_ms, record.key, record.value) for record in market]
+    return backtest(records, PolicySet((DEFAULT_POLICY,)), partitions=PARTITIONS, until_ms=market.end_ms)
 
 
 def topics_of(broker: EmbeddedBroker) -> set[str]:
@@ -54,7 +56,7 @@ def topics_of(broker: EmbeddedBroker) -> set[str]:
         admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
         await admin.start()
         try:
-            return set(await admin.list_topics())
+            return {topic for topic in await admin.list_topics() if not topic.startswith("__")}
         finally:
             await admin.close()
 

@@ -41,7 +41,7 @@ class Place:
         }
 
     def create(self) -> None:
-        specs = [TopicSpec(name, PARTITIONS) for name in (self.transitions, self.snapshots)]
+        specs = [TopicSpec(name, PARTITIONS, replication=1) for name in (self.transitions, self.snapshots)]
         asyncio.run(ensure_topics(self._connection, specs))
 
     def write(self, topic: str, records: Sequence[tuple[str, bytes | None]]) -> None:
