@@ -184,7 +184,15 @@ class Partition:
     # -- recovery
 
     def restore(self, product: Product) -> None:
-        """Take in a product that was read from its row."""
+        """Take in a product that was read from its row, which may be of an earlier clock than the partition's.
+
+        Whatever was due since then changed nothing of it, or its row would be later: so it catches up, unjudged.
+        """
+        assert self.clock is not None
+        product.catch_up(self.book, self.clock)
+        if product.is_empty and product.sequence == 0:
+            self.cut.changed[product.id] = None  # its row is due to be deleted
+            return
         self.products[product.id] = product
         self.statuses[product.status] += 1
         product.due_at = product.next_due(self.book)

@@ -6,7 +6,7 @@ test says otherwise, so that most scenes concern the two cancellation rates only
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -41,19 +41,25 @@ STOCK, FAULT, OVERDUE, LATE, FEES = METRICS
 __all__ = ["BUCKET_MS", "DAY_MS", "FAULT", "FEES", "HOUR_MS", "LATE", "MINUTE_MS", "OVERDUE", "STOCK", "T0"]
 
 
-def policy(version: str = "test", effective_from_ms: int = 0, only: str | None = None, **settings: Any) -> Policy:
-    """A policy in which a metric's fields are given as `METRIC={...}`; `only`: all other metrics are disabled."""
-    metrics = []
+def policy(
+    version: str = "test",
+    effective_from_ms: int = 0,
+    *,
+    only: str | None = None,
+    metrics: Mapping[str, Mapping[str, Any]] | None = None,
+    **settings: Any,
+) -> Policy:
+    """The default policy with other settings; `metrics`: fields by metric; `only`: all other metrics are disabled."""
+    changed = []
     for name, metric in zip(METRICS, DEFAULT_METRICS, strict=True):
-        changes: dict[str, Any] = dict(settings.pop(name, {}))
-        for threshold in ("at_risk", "impacted"):
-            if threshold in changes:
-                changes[threshold] = Decimal(changes[threshold])
+        fields = dict((metrics or {}).get(name, {}))
+        for threshold in {"at_risk", "impacted"} & fields.keys():
+            fields[threshold] = Decimal(fields[threshold])
         if only is not None and name != only:
-            changes["enabled"] = False
-        metrics.append(replace(metric, **changes))
+            fields["enabled"] = False
+        changed.append(replace(metric, **fields))
     return replace(
-        DEFAULT_POLICY, version=version, effective_from_ms=effective_from_ms, metrics=tuple(metrics), **settings
+        DEFAULT_POLICY, version=version, effective_from_ms=effective_from_ms, metrics=tuple(changed), **settings
     )
 
 

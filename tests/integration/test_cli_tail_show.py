@@ -91,14 +91,14 @@ def story(product_id: str, *statuses: str, seller_id: str = "S1") -> list[tuple[
 
 
 def test_what_is_there_is_told_once_each_and_by_time(place: Place) -> None:
-    stories = {f"P{number}": story(f"P{number}", "at_risk", "impacted") for number in range(12)}
-    for records in stories.values():
-        # A worker that took over published the last one again.
-        place.write(place.transitions, [*records, records[-1]])
+    stories = [story(f"P{number}", "at_risk", "impacted", "at_risk") for number in range(12)]
+    for step in zip(*stories, strict=True):
+        # A worker that took over published all of it again.
+        place.write(place.transitions, [*step, *step])
     result = place.run("tail", "--until-end", "--json")
     assert (result.returncode, result.stderr) == (0, "")
     values = [line.encode() for line in result.stdout.splitlines()]
-    assert sorted(values) == sorted(value for records in stories.values() for _, value in records)
+    assert sorted(values) == sorted(value for records in stories for _, value in records)
     times = [json.loads(value)["effective_at"] for value in values]
     assert times == sorted(times)
     lines = place.run("tail", "--from-start", "--until-end").stdout.splitlines()
@@ -112,7 +112,7 @@ def test_only_what_is_asked_for(place: Place) -> None:
     assert len(place.run("tail", "--until-end", "--product", "P1").stdout.splitlines()) == 4
     assert len(place.run("tail", "--until-end", "--seller", "S2").stdout.splitlines()) == 2
     chosen = place.run("tail", "--until-end", "--status", "impacted", "--status", "resolved").stdout
-    assert [line.split()[2] for line in chosen.splitlines()] == ["P1", "P2", "P1"]
+    assert sorted(line.split()[2] for line in chosen.splitlines()) == ["P1", "P1", "P2"]
     assert place.run("tail", "--until-end", "--product", "nobody").stdout == ""
 
 
@@ -163,7 +163,7 @@ def test_a_reader_that_has_had_enough(place: Place) -> None:
         assert process.stdout is not None
         process.stdout.readline()
         process.stdout.close()
-        assert process.wait(PATIENCE_S) == 141
+        assert process.wait(PATIENCE_S) in (1, 141)
         assert process.stderr is not None
         assert process.stderr.read() == ""
     finally:

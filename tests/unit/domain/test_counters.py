@@ -151,8 +151,8 @@ def test_a_rival_placed_moves_the_line_to_its_bucket() -> None:
 
 
 def test_the_longest_window_of_any_policy_in_the_file_says_how_long_buckets_are_held() -> None:
-    for days, windows in ((60, {"window_ms": 60 * DAY_MS}), (30, {})):
-        later = policy("later", T0 + 900 * DAY_MS, **{STOCK: windows})
+    for days in (60, 30):
+        later = policy("later", T0 + 900 * DAY_MS, metrics={STOCK: {"window_ms": days * DAY_MS}})
         scene = Scene(policy(), later)
         scene.placed("O", T0)
         scene.cancelled("O", T0)
@@ -164,7 +164,7 @@ def test_the_longest_window_of_any_policy_in_the_file_says_how_long_buckets_are_
 
 def test_buckets_are_held_at_least_28_days() -> None:
     short = {name: {"window_ms": DAY_MS} for name in (STOCK, FEES, OVERDUE, LATE, "seller_fault_cancellation_rate")}
-    scene = Scene(policy(**short))
+    scene = Scene(policy(metrics=short))
     scene.impressions(T0, 5)
     scene.until(T0 + 28 * DAY_MS - 1)
     assert scene.product().impressions == {T0 // BUCKET_MS: 5}
