@@ -12,18 +12,19 @@ IMPRESSIONS_MAX = 2**60
 class Counters:
     """What is counted per bucket; buckets are numbered floor(t / B).
 
-    `buckets`: packed counters of each bucket that has any. `held_from`: the first bucket not dropped.
+    `buckets`: packed counters of each bucket that has any. `newest`: none of them is later. `held_from`: the first bucket not dropped.
     `last_bucket`: the one the windows end with. `totals`: packed sums over the windows of `plan`.
     `impressions`: counts per bucket. `seen`: the bucket of each event_id of an event without a line.
     `high_fees`: (occurred_at, bucket, order_id) of high fees that name an order.
     """
 
-    __slots__ = ("buckets", "held_from", "high_fees", "impressions", "last_bucket", "plan", "seen", "totals")
+    __slots__ = ("buckets", "held_from", "high_fees", "impressions", "last_bucket", "newest", "plan", "seen", "totals")
 
     def __init__(self, plan: Plan, last_bucket: int, held_buckets: int) -> None:
         self.plan = plan
         self.last_bucket = last_bucket
         self.held_from = last_bucket - held_buckets + 1
+        self.newest = 0
         self.buckets: dict[int, int] = {}
         self.impressions: dict[int, int] = {}
         self.seen: dict[str, int] = {}
@@ -37,6 +38,8 @@ class Counters:
         value = self.buckets.get(bucket, 0) + packed
         if value:
             self.buckets[bucket] = value
+            if bucket > self.newest:
+                self.newest = bucket
         else:
             del self.buckets[bucket]
         last = self.last_bucket
@@ -61,28 +64,38 @@ class Counters:
 
     def slide(self, bucket: int, held_buckets: int) -> bool:
         """Let the windows end with `bucket`, a later one than now; True if anything was dropped."""
-        self.last_bucket = bucket
+        last, self.last_bucket = self.last_bucket, bucket
+        buckets, totals = self.buckets, self.totals
+        if bucket - last > len(buckets):
+            self.retotal()
+        else:
+            for i, length in enumerate(self.plan.windows):
+                for gone in range(last - length + 1, bucket - length + 1):
+                    if gone in buckets:
+                        totals[i] -= buckets[gone]
+                if self.newest > last:
+                    for come in range(last + 1, bucket + 1):
+                        totals[i] += buckets.get(come, 0)
         first = bucket - held_buckets + 1
-        dropped = False
-        if first > self.held_from:
-            self.held_from = first
-            dropped = self._drop_before(first)
-        self.retotal()
-        return dropped
+        if first <= self.held_from:
+            return False
+        before, self.held_from = self.held_from, first
+        return self._drop(before, first)
 
     def retotal(self) -> None:
-        """Sum the windows anew."""
+        """Sum the windows anew, and look for the newest bucket."""
+        self.newest = max(self.buckets, default=0)
         self.totals = [window_total(self.buckets, self.last_bucket, length) for length in self.plan.windows]
 
-    def _drop_before(self, first: int) -> bool:
-        old = [bucket for bucket in self.buckets if bucket < first]
-        for bucket in old:
-            del self.buckets[bucket]
-        gone = [bucket for bucket in self.impressions if bucket < first]
-        for bucket in gone:
-            del self.impressions[bucket]
-        if not (old or gone):
-            return False
-        self.seen = {event_id: bucket for event_id, bucket in self.seen.items() if bucket >= first}
-        self.high_fees = [fee for fee in self.high_fees if fee[1] >= first]
-        return True
+    def _drop(self, since: int, first: int) -> bool:
+        """Drop the buckets before `first`, of which none is before `since`; whether there was any."""
+        found = False
+        for held in (self.buckets, self.impressions):
+            # Whichever is fewer: the numbers that are to go, or the buckets that are there.
+            candidates = range(since, first) if first - since < len(held) else [b for b in held if b < first]
+            for bucket in candidates:
+                found = held.pop(bucket, None) is not None or found
+        if found:
+            self.seen = {event_id: bucket for event_id, bucket in self.seen.items() if bucket >= first}
+            self.high_fees = [fee for fee in self.high_fees if fee[1] >= first]
+        return found

@@ -14,7 +14,7 @@ from streams.domain.rules import Plan
 from streams.domain.transitions import AT_RISK, CLEAR, IMPACTED, RESOLVED, STATUS_NAMES, Transition
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every event, and freezing costs more than the two fields
 class Before:
     """What the evaluation before this one saw: its plan and the totals it judged."""
 

@@ -169,13 +169,13 @@ class Product(Counters):
             times.append(self.resolved_at + plan.policy.resolved_for_ms)
         if self.agenda and (self.states is not None or self._may_rise_by_a_line()):
             times.append(self.agenda[0][0] + 1)
-        newest = max(self.buckets, default=0)
+        newest = self.newest
         if newest > self.last_bucket:
             # On a wall clock an event may lie ahead; its bucket enters the windows at a boundary.
             times.append(boundary)
         if times:
             return max(min(times), self.as_of + 1)
-        return self._expiry(book, max(newest, max(self.impressions, default=0)))
+        return self._expiry(book)
 
     def _may_rise_by_a_line(self) -> bool:
         """Whether lines that come due could open a gate: only if enough of them turn out late."""
@@ -186,8 +186,9 @@ class Product(Counters):
                 return True
         return False
 
-    def _expiry(self, book: Rulebook, newest: int) -> int | None:
+    def _expiry(self, book: Rulebook) -> int | None:
         """When the last of an idle product may be dropped."""
+        newest = max(self.newest if self.buckets else 0, max(self.impressions, default=0))
         if newest:
             return (newest + book.held_buckets) * book.bucket_ms
         return self.agenda[0][0] + 1 if self.agenda else None

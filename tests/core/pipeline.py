@@ -190,3 +190,41 @@ def run_pipeline(
         pipeline.processor.advance(until_ms)
     pipeline.cut()
     return pipeline
+
+
+def same_end(one: Pipeline, other: Pipeline) -> None:
+    """Two pipelines have said the same, and will whatever comes."""
+    assert one.published == other.published
+    assert one.partition.clock == other.partition.clock
+    assert one.rates() == other.rates()
+    assert one.partition.statuses == other.partition.statuses
+    assert products_of(one) == products_of(other)
+
+
+def products_of(pipeline: Pipeline) -> dict[str, tuple[object, ...]]:
+    """All that is kept of each product, so that two partitions can be told apart by more than what they said so far."""
+    clock = pipeline.partition.clock
+    assert clock is not None
+    found: dict[str, tuple[object, ...]] = {}
+    for product in pipeline.partition.products.values():
+        product.catch_up(pipeline.partition.book, clock)
+        if product.is_empty:
+            continue
+        found[product.id] = (
+            product.sequence,
+            product.status,
+            product.relapse_count,
+            product.resolved_at,
+            product.effective_at,
+            product.buckets,
+            product.impressions,
+            product.totals,
+            product.seen,
+            sorted(product.high_fees),
+            product.threats,
+            {key: line.facts for key, line in product.lines.items()},
+            [(s.level, s.since, s.breach_since, s.exit_since) for s in product.states or ()],
+            (product.seller, product.region, product.category),
+            (product.snapshot_at, product.snapshot_pending),
+        )
+    return found

@@ -17,7 +17,7 @@ from streams.engine.backtest import backtest
 from streams.engine.partitioning import partition_of
 from streams.testing.strategies import HistoryRecord, PolicyTable, histories, policy_sets
 from tests.core.logs import Logs, ask_oracle, logs_of, policy_set
-from tests.core.pipeline import Pipeline, run_pipeline
+from tests.core.pipeline import Pipeline, run_pipeline, same_end
 from tests.core.random_logs import RandomLogs, random_policies
 from tests.oracle import Oracle
 
@@ -100,9 +100,7 @@ def test_how_a_log_is_batched_cut_and_restarted_changes_nothing(
     logs, policies = logs_of(history), policy_set(tables)
     until_ms = last_ms(logs) + 20 * 6 * HOUR_MS
     one, other = (run_pipeline(logs, policies, until_ms, Random(seed + i)) for i in range(2))
-    assert one.published == other.published
-    assert one.rates() == other.rates()
-    assert products_of(one) == products_of(other)
+    same_end(one, other)
 
 
 @settings(unhurried, max_examples=40)
@@ -138,32 +136,3 @@ def test_the_default_windows_too(history: list[HistoryRecord], tables: list[Poli
 
 def encoded(transitions: Sequence[Transition]) -> list[bytes]:
     return [encode_transition(transition) for transition in transitions]
-
-
-def products_of(pipeline: Pipeline) -> dict[str, tuple[object, ...]]:
-    """All that is kept of each product, so that two partitions can be told apart by more than what they said so far."""
-    clock = pipeline.partition.clock
-    assert clock is not None
-    found: dict[str, tuple[object, ...]] = {}
-    for product in pipeline.partition.products.values():
-        product.catch_up(pipeline.partition.book, clock)
-        if product.is_empty:
-            continue
-        found[product.id] = (
-            product.sequence,
-            product.status,
-            product.relapse_count,
-            product.resolved_at,
-            product.effective_at,
-            product.buckets,
-            product.impressions,
-            product.totals,
-            product.seen,
-            sorted(product.high_fees),
-            product.threats,
-            {key: line.facts for key, line in product.lines.items()},
-            [(s.level, s.since, s.breach_since, s.exit_since) for s in product.states or ()],
-            (product.seller, product.region, product.category),
-            (product.snapshot_at, product.snapshot_pending),
-        )
-    return found

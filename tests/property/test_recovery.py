@@ -14,7 +14,7 @@ from streams.codecs import row
 from streams.domain.policy import DAY_MS
 from streams.testing.strategies import HistoryRecord, PolicyTable, histories, policy_sets
 from tests.core.logs import ask_oracle, logs_of, policy_set
-from tests.core.pipeline import Pipeline, Risks, run_pipeline
+from tests.core.pipeline import Pipeline, Risks, run_pipeline, same_end
 from tests.core.random_logs import RandomLogs, random_policies
 
 unhurried = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -31,13 +31,6 @@ def small_pages() -> Iterator[None]:
         patch.setattr(row, "PAGE_ITEMS_MAX", 3)
         patch.setattr(row, "PAGE_ITEMS_MIN", 1)
         yield
-
-
-def same_end(one: Pipeline, other: Pipeline) -> None:
-    assert one.published == other.published
-    assert one.rates() == other.rates()
-    assert one.partition.statuses == other.partition.statuses
-    assert one.partition.clock == other.partition.clock
 
 
 @settings(unhurried, max_examples=100)

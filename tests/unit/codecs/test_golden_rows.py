@@ -1,0 +1,64 @@
+"""Rows written by an earlier build of this version: they are read as they were meant, and written the same today.
+
+Whoever changes the row format raises its version, and adds a file; these never change. See `golden/rows-v1.json`:
+keys and values are hex, `state` is what they say (`row_views`).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.codecs import row
+from streams.codecs.meta import decode_meta, encode_meta
+from streams.codecs.row import PAGE_PREFIX, RowWriter, decode_product, page_key, product_of
+from streams.domain.policy import DEFAULT_POLICY, PolicySet
+from streams.domain.product import Product
+from streams.domain.rulebook import Rulebook
+from tests.unit.codecs.row_views import meta_view, product_view
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "rows-v1.json").read_text())
+PRODUCTS = [pytest.param(entry, id=entry["description"]) for entry in GOLDEN["products"]]
+
+
+def rows_of(entry: dict[str, Any]) -> dict[bytes, bytes]:
+    return {bytes.fromhex(key): bytes.fromhex(value) for key, value in entry["rows"].items()}
+
+
+def read(entry: dict[str, Any]) -> tuple[Product, int]:
+    rows = rows_of(entry)
+    product_id = entry["product_id"]
+    assert {product_of(key) for key in rows} == {product_id}
+    pages = {int.from_bytes(key[1:5], "big"): value for key, value in rows.items() if key.startswith(PAGE_PREFIX)}
+    book = Rulebook(PolicySet((DEFAULT_POLICY,)))
+    return decode_product(product_id, rows[product_id.encode()], pages, book, entry["clock"])
+
+
+@pytest.mark.parametrize("entry", PRODUCTS)
+def test_a_products_rows_say_what_they_said(entry: dict[str, Any]) -> None:
+    product, pages = read(entry)
+    assert product_view(product) == entry["state"]
+    assert pages == len(rows_of(entry)) - 1
+
+
+@pytest.mark.parametrize("entry", PRODUCTS)
+def test_a_product_is_written_as_it_was(entry: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row, "PAGE_ITEMS_MIN", 1)  # the golden pages are small ones
+    product, pages = read(entry)
+    product.touched = None  # so that all pages are written
+    assert dict(RowWriter({product.id: pages}).encode(product.id, product)) == rows_of(entry)
+
+
+def test_the_meta_row_says_what_it_said_and_is_written_as_it_was() -> None:
+    value = bytes.fromhex(GOLDEN["meta"]["row"])
+    meta = decode_meta(value)
+    assert meta_view(meta) == GOLDEN["meta"]["state"]
+    assert encode_meta(meta) == value
+
+
+def test_the_keys_of_pages() -> None:
+    assert page_key(b"P1", 258) == b"\xff\x00\x00\x01\x02P1"
+    assert product_of(b"\xff\x00\x00\x01\x02P1") == product_of(b"P1") == "P1"
