@@ -8,6 +8,9 @@ cause is mended. Six headers are appended, all of them UTF-8 text:
 - `fp-error-class`: the reason, one of `streams.codecs.refusals.Reason`;
 - `fp-error-message`: a sentence that names the field.
 
+A record whose value no batch takes (it came compressed) has a null value in its dead letter, and two headers more:
+`fp-error-value-bytes`, its size, and `fp-error-value-sha256`, its digest; it is still where it was read.
+
 A record that was refused, sent again and refused again carries the six twice: as Kafka has it, the last of a name
 counts.
 """
@@ -27,6 +30,8 @@ OFFSET_HEADER = "fp-error-offset"
 STAGE_HEADER = "fp-error-stage"
 CLASS_HEADER = "fp-error-class"
 MESSAGE_HEADER = "fp-error-message"
+VALUE_BYTES_HEADER = "fp-error-value-bytes"
+VALUE_SHA256_HEADER = "fp-error-value-sha256"
 ERROR_HEADERS = (TOPIC_HEADER, PARTITION_HEADER, OFFSET_HEADER, STAGE_HEADER, CLASS_HEADER, MESSAGE_HEADER)
 
 

@@ -12,21 +12,21 @@ from __future__ import annotations
 import base64
 import binascii
 import gzip
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypeGuard
 
+from streams.codecs.json_text import FractionToken, IntToken, JsonValue, member_spans, read_json
+from streams.codecs.refusals import Refused
 from streams.codecs.times import time_ms
-from streams.domain.events import ORDERS, TOPIC_OF_TYPE
+from streams.domain.events import INTEGER_MAX, ORDERS, TOPIC_OF_TYPE
 from streams.errors import UserError
 
 _OWN = ("_topic", "_ts", "_key", "_raw")
-_LARGEST_MS = 2**53
-_decoder = json.JSONDecoder()
-_scan_string = json.decoder.scanstring  # type: ignore[attr-defined]
-_BLANK = " \t\r\n"
+_LONGEST_MS = len(str(INTEGER_MAX))
+
+JsonObject = dict[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +69,14 @@ def _open(path: Path) -> IO[bytes]:
 def parse_line(line: bytes, topics: Mapping[str, int], previous_ms: int) -> InputRecord:
     """The record of one line. Raises ValueError if the line is no JSON object or one of the `_` fields is wrong."""
     text = line.decode("utf-8", "surrogateescape")
-    try:
-        event = json.loads(text)
-    except (ValueError, RecursionError):
-        event = None
-    if not isinstance(event, dict):
+    event = _object(text)
+    if event is None:
         raise ValueError("not a JSON object; a record that is none goes in as base64 in `_raw`")
     value: bytes | None = line
     told = event
     if "_raw" in event:
         value = _raw(event["_raw"])
-        told = _object(value)
+        told = _object((value or b"").decode("utf-8", "surrogateescape")) or {}
     elif any(name in event for name in _OWN):
         value = _without_own(text).encode("utf-8", "surrogateescape")
     return InputRecord(
@@ -90,10 +87,15 @@ def parse_line(line: bytes, topics: Mapping[str, int], previous_ms: int) -> Inpu
     )
 
 
+def _is_text(value: object) -> TypeGuard[str]:
+    """Whether a JSON value is a string: tokens of numbers are kept as text too."""
+    return isinstance(value, str) and not isinstance(value, IntToken | FractionToken)
+
+
 def _raw(raw: object) -> bytes | None:
     if raw is None:
         return None
-    if not isinstance(raw, str):
+    if not _is_text(raw):
         raise ValueError("`_raw` is the base64 of the record's value, or null")
     try:
         return base64.b64decode(raw, validate=True)
@@ -101,15 +103,16 @@ def _raw(raw: object) -> bytes | None:
         raise ValueError(f"`_raw` is no base64: {error}") from error
 
 
-def _object(value: bytes | None) -> dict[str, Any]:
+def _object(text: str) -> JsonObject | None:
+    """The JSON object in `text`, as the codec reads it; None if there is none."""
     try:
-        told = json.loads(value or b"")
-    except (ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) else {}
+        value = read_json(text)
+    except Refused:
+        return None
+    return value if isinstance(value, dict) else None
 
 
-def _topic(event: dict[str, Any], told: dict[str, Any], topics: Mapping[str, int]) -> int:
+def _topic(event: JsonObject, told: JsonObject, topics: Mapping[str, int]) -> int:
     if "_topic" in event:
         name = event["_topic"]
         if not isinstance(name, str) or name not in topics:
@@ -119,23 +122,32 @@ def _topic(event: dict[str, Any], told: dict[str, Any], topics: Mapping[str, int
     return TOPIC_OF_TYPE.get(type_name, ORDERS) if isinstance(type_name, str) else ORDERS
 
 
-def _timestamp(event: dict[str, Any], told: dict[str, Any], previous_ms: int) -> int:
+def _timestamp(event: JsonObject, told: JsonObject, previous_ms: int) -> int:
     if "_ts" in event:
-        at = event["_ts"]
-        if type(at) is not int or not 0 <= at <= _LARGEST_MS:
+        given = _milliseconds(event["_ts"])
+        if given is None:
             raise ValueError("`_ts` is the record's timestamp in ms, an integer from 0")
-        return at
+        return given
     at = told.get("occurred_at")
-    if isinstance(at, str):
+    if _is_text(at):
         try:
             return time_ms(at)
         except ValueError:
             return previous_ms
-    return at if type(at) is int and 0 <= at <= _LARGEST_MS else previous_ms
+    occurred_at = _milliseconds(at)
+    return previous_ms if occurred_at is None else occurred_at
+
+
+def _milliseconds(value: JsonValue) -> int | None:
+    """An integer a timestamp may be, or None."""
+    if not isinstance(value, IntToken) or len(value) > _LONGEST_MS or value.startswith("-"):
+        return None
+    at = int(value)
+    return at if at <= INTEGER_MAX else None
 
 
 def _key(key: object, *, strict: bool) -> bytes | None:
-    if isinstance(key, str):
+    if _is_text(key):
         try:
             # A line that is not UTF-8 gives its key as the bytes it had.
             return key.encode("utf-8", "surrogateescape")
@@ -148,20 +160,4 @@ def _key(key: object, *, strict: bool) -> bytes | None:
 
 def _without_own(text: str) -> str:
     """The object's text without our own members; all others to the letter, since numbers count as written."""
-    kept = []
-    at = _skip(text, text.index("{") + 1)
-    while text[at] != "}":
-        name, end = _scan_string(text, at + 1)
-        _, end = _decoder.raw_decode(text, _skip(text, _skip(text, end) + 1))
-        if name not in _OWN:
-            kept.append(text[at:end])
-        at = _skip(text, end)
-        if text[at] == ",":
-            at = _skip(text, at + 1)
-    return "{" + ",".join(kept) + "}"
-
-
-def _skip(text: str, at: int) -> int:
-    while text[at] in _BLANK:
-        at += 1
-    return at
+    return "{" + ",".join(text[start:end] for name, start, end in member_spans(text) if name not in _OWN) + "}"

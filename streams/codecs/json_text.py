@@ -50,14 +50,40 @@ _TOKEN = re.compile(
 _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
 
 
-def parse_json(text: str) -> JsonValue:
-    """Parse `text`; of duplicate keys the last wins. Raise `Refused` (`not_json`, `lone_surrogate`)."""
+def read_json(text: str) -> JsonValue:
+    """Parse `text`, lone surrogates and all; of duplicate keys the last wins. Raise `Refused` (`not_json`)."""
     try:
         value: JsonValue = _READER.decode(text)
     except RecursionError:
         value = _parse_nested(text)
     except ValueError:
         raise Refused(Reason.NOT_JSON, _NOT_JSON) from None
+    return value
+
+
+def member_spans(text: str) -> list[tuple[str, int, int]]:
+    """Name, start and end of each member of the object in `text`, which is known to be one; as it is written."""
+    spans: list[tuple[str, int, int]] = []
+    depth = start = end = at = 0
+    name: str | None = None
+    while (found := _TOKEN.match(text, at)) is not None and found.lastgroup != "end":
+        at, mark = found.end(), found["punctuation"]
+        if mark in ("}", "]"):
+            depth -= 1
+        if name is not None and ((mark == "," and depth == 1) or (mark == "}" and depth == 0)):
+            spans.append((name, start, end))
+            name = None
+        elif depth == 1 and name is None and found["string"] is not None:
+            name, start = json.loads(found["string"]), found.start("string")
+        if mark in ("{", "["):
+            depth += 1
+        end = at
+    return spans
+
+
+def parse_json(text: str) -> JsonValue:
+    """Parse `text`; of duplicate keys the last wins. Raise `Refused` (`not_json`, `lone_surrogate`)."""
+    value = read_json(text)
     if has_lone_surrogate(text):
         raise Refused(Reason.LONE_SURROGATE, "the value holds a lone surrogate")
     return value

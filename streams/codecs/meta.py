@@ -1,6 +1,12 @@
-"""The meta row of a partition: everything of a cut that is no product (DESIGN decisions 2 and 3)."""
+"""The rows of a cut that are no products: the meta row, and the outbox (DESIGN decisions 2 and 3).
+
+The outbox has rows of its own, for it may be larger than one record may be: a policy that takes effect can move every
+product of a partition at one instant.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import msgspec
 
@@ -9,9 +15,14 @@ from streams.codecs.row import RowError
 # Neither can begin a product's key, nor a page's (see `row`).
 META_KEY = b"\xfe"
 CLAIM_KEY = b"\xfd"
+OUTBOX_PREFIX = b"\xfc"
+
+# Snapshots are named in the outbox by product id; so many to a row, some 100 KB at the most.
+SNAPSHOTS_PER_ROW = 400
 
 EPOCH_HEADER = "epoch"
 VERSION = 1
+_TRANSITION, _SNAPSHOTS = bytes((VERSION, 0)), bytes((VERSION, 1))
 
 
 class OutboxEntry(msgspec.Struct, array_like=True, frozen=True):
@@ -25,19 +36,32 @@ class OutboxEntry(msgspec.Struct, array_like=True, frozen=True):
 
 class Meta(msgspec.Struct, array_like=True, kw_only=True):
     """One cut: `clock` (ms, None before the first accepted event), the next offset of each input topic in SPEC 2's
-    order, the offsets up to which a replay has announced records, the number of the flush, the transitions to publish
-    and the products whose snapshot is to be written."""
+    order, the offsets up to which a replay has announced records, the number of the flush, and how many outbox rows
+    belong to it."""
 
     clock: int | None = None
     positions: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0, 0])
     awaited: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0, 0])
     flush_number: int = 0
-    outbox: list[OutboxEntry] = []
+    outbox_rows: int = 0
+
+
+class Outbox(msgspec.Struct):
+    """What a cut publishes once it is durable: transitions in order, and the products whose snapshot is written."""
+
+    transitions: list[OutboxEntry] = []
     snapshots: list[str] = []
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to publish."""
+        return not (self.transitions or self.snapshots)
 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Meta)
+_ids_decoder = msgspec.msgpack.Decoder(list[str])
+_entry_decoder = msgspec.msgpack.Decoder(OutboxEntry)
 
 
 def encode_meta(meta: Meta) -> bytes:
@@ -53,6 +77,38 @@ def decode_meta(row: bytes) -> Meta:
         return _decoder.decode(memoryview(row)[1:])
     except msgspec.MsgspecError as error:
         raise RowError(f"a damaged meta row: {error}") from error
+
+
+def outbox_key(index: int) -> bytes:
+    """The key of the outbox row of this number."""
+    return OUTBOX_PREFIX + index.to_bytes(4, "big")
+
+
+def encode_outbox(outbox: Outbox) -> list[tuple[bytes, bytes]]:
+    """The outbox as rows: one of each transition, and one of each few hundred snapshots."""
+    values = [_TRANSITION + _encoder.encode(entry) for entry in outbox.transitions]
+    ids = outbox.snapshots
+    values += [
+        _SNAPSHOTS + _encoder.encode(ids[start : start + SNAPSHOTS_PER_ROW])
+        for start in range(0, len(ids), SNAPSHOTS_PER_ROW)
+    ]
+    return [(outbox_key(index), value) for index, value in enumerate(values)]
+
+
+def decode_outbox(rows: Iterable[bytes]) -> Outbox:
+    """What was encoded, from its rows in order. Raises RowError for another version or a damaged row."""
+    outbox = Outbox([], [])
+    for row in rows:
+        try:
+            if row[:2] == _TRANSITION:
+                outbox.transitions.append(_entry_decoder.decode(memoryview(row)[2:]))
+            elif row[:2] == _SNAPSHOTS:
+                outbox.snapshots.extend(_ids_decoder.decode(memoryview(row)[2:]))
+            else:
+                raise RowError(f"an outbox row that begins with {row[:2]!r} is not of this program's version")
+        except msgspec.MsgspecError as error:
+            raise RowError(f"a damaged outbox row: {error}") from error
+    return outbox
 
 
 def epoch_headers(epoch: int) -> tuple[tuple[str, bytes], ...]:

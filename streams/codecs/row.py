@@ -18,7 +18,7 @@ import msgspec
 
 from streams.domain.buckets import pack, unpack
 from streams.domain.levels import MetricState
-from streams.domain.lines import Line
+from streams.domain.lines import Line, LineKey
 from streams.domain.product import Product
 from streams.domain.rulebook import Rulebook
 
@@ -66,7 +66,8 @@ class RowWriter:
         if pages != before or touched is None:
             changed = set(range(pages))
         else:
-            changed = {page_of(item, pages) for item in touched}
+            items = (item if isinstance(item, str) else line_item(item) for item in touched)
+            changed = {page_of(item, pages) for item in items}
         self.pages[product_id] = pages
         product.touched = set()
         rows: list[Row] = [(key, _row(_header(product, pages, None)))]
@@ -84,6 +85,11 @@ def page_key(key: bytes, page: int) -> bytes:
 def product_of(key: bytes) -> str:
     """The product that a header's or a page's key belongs to."""
     return (key[5:] if key.startswith(PAGE_PREFIX) else key).decode()
+
+
+def line_item(key: LineKey) -> str:
+    """The id by which a line finds its page: many lines of one order are not one page."""
+    return f"{key[0]}/{key[1]}"
 
 
 def page_of(item_id: str, pages: int) -> int:
@@ -144,7 +150,7 @@ def _items(product: Product) -> list[Any]:
 def _items_by_page(product: Product, wanted: set[int], pages: int) -> dict[int, list[Any]]:
     contents: dict[int, list[Any]] = {page: [[], [], []] for page in wanted}
     for line in product.lines.values():
-        page = page_of(line.key[0], pages)
+        page = page_of(line_item(line.key), pages)
         if page in contents:
             contents[page][0].append((*line.key, line.facts))
     for told in product.seen.items():

@@ -12,7 +12,8 @@ IMPRESSIONS_MAX = 2**60
 class Counters:
     """What is counted per bucket; buckets are numbered floor(t / B).
 
-    `buckets`: packed counters of each bucket that has any. `newest`: none of them is later. `held_from`: the first bucket not dropped.
+    `buckets`: packed counters of each bucket that has any. `newest`: none of them is later.
+    `held_from`: the first bucket not dropped.
     `last_bucket`: the one the windows end with. `totals`: packed sums over the windows of `plan`.
     `impressions`: counts per bucket. `seen`: the bucket of each event_id of an event without a line.
     `high_fees`: (occurred_at, bucket, order_id) of high fees that name an order.
@@ -52,14 +53,16 @@ class Counters:
         """Remember an event without a line for as long as its bucket is held; False if it was told before."""
         if event_id in self.seen:
             return False
-        self.seen[event_id] = bucket
+        if bucket >= self.held_from:
+            self.seen[event_id] = bucket
         return True
 
     def add_impressions(self, event_id: str, bucket: int, count: int) -> bool:
         """Add impressions to a bucket, unless they were told before."""
         if not self.tell_once(event_id, bucket):
             return False
-        self.impressions[bucket] = min(self.impressions.get(bucket, 0) + count, IMPRESSIONS_MAX)
+        if bucket >= self.held_from:
+            self.impressions[bucket] = min(self.impressions.get(bucket, 0) + count, IMPRESSIONS_MAX)
         return True
 
     def slide(self, bucket: int, held_buckets: int) -> bool:
@@ -80,7 +83,11 @@ class Counters:
         if first <= self.held_from:
             return False
         before, self.held_from = self.held_from, first
-        return self._drop(before, first)
+        dropped = self._drop(before, first)
+        if dropped and self.plan.windows[-1] > held_buckets:
+            # With no policy in force the default's windows serve, which may be longer than what the file's need.
+            self.retotal()
+        return dropped
 
     def retotal(self) -> None:
         """Sum the windows anew, and look for the newest bucket."""

@@ -23,6 +23,9 @@ PLACED, SHIPPED, EXTENDED, CANCELLED, REVERTED, PLACED_UNCOUNTED = range(6)
 
 HOLD_MS = 3_600_000  # a buyer's own cancellation within the hour is no placed line (SPEC 4)
 
+# From so many facts on their ids are kept as a set; nearly all lines have two or three, and none needs one.
+FEW_FACTS = 16
+
 # (kind, occurred_at, event_id, argument): the argument is ship_by of PLACED and EXTENDED, the reason of CANCELLED.
 Fact = tuple[int, int, str, "int | str | None"]
 LineKey = tuple[str, str]
@@ -35,7 +38,7 @@ class Line:
     `last_fact_at` is the latest `occurred_at` of any fact.
     `placed_share` and `due_share` are what the line now adds to the buckets of placed_at and of ship_by.
     `threatens`: it is not due yet, and will be late unless something happens.
-    `wake_at` is the time of its entry in its product's agenda (see `product`).
+    `told`: the ids of its facts, once there are many. `wake_at`: the time of its entry in its product's agenda.
     """
 
     __slots__ = (
@@ -52,6 +55,7 @@ class Line:
         "ship_by",
         "shipped_at",
         "threatens",
+        "told",
         "wake_at",
     )
 
@@ -70,21 +74,31 @@ class Line:
         self.due_share = 0
         self.threatens = False
         self.wake_at: int | None = None
+        self.told: set[str] | None = None
         if self.facts:
             self._derive()
 
     def add(self, fact: Fact) -> bool:
         """Add a fact; False when its event_id has been told already (of two contents the first counts)."""
-        event_id = fact[2]
-        for known in self.facts:
-            if known[2] == event_id:
+        event_id, facts = fact[2], self.facts
+        if len(facts) < FEW_FACTS:
+            for known in facts:
+                if known[2] == event_id:
+                    return False
+        else:
+            if self.told is None:
+                self.told = {known[2] for known in facts}
+            if event_id in self.told:
                 return False
-        self.facts.append(fact)
-        if len(self.facts) == 1 and fact[0] == PLACED:
+            self.told.add(event_id)
+        facts.append(fact)
+        if len(facts) == 1 and fact[0] == PLACED:
             # By far the most frequent case, and derived in full from this one fact.
             self.placed_at = self.last_fact_at = fact[1]
             self.ship_by = fact[3]  # type: ignore[assignment]
             self.counts = True
+        elif fact[0] == SHIPPED and self.shipped_at is not None and self.shipped_at <= fact[1] <= self.last_fact_at:
+            pass  # a later scan of what is shipped already says nothing
         else:
             self._derive()
         return True

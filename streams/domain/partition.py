@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from streams.domain.events import CancellationReverted, InputEvent
+from streams.domain.events import CancellationReverted, ImpressionsCounted, InputEvent
 from streams.domain.judge import Before, evaluate
 from streams.domain.policy import MINUTE_MS
 from streams.domain.product import Product
@@ -132,7 +132,8 @@ class Partition:
             self._settle(product, now, None, changed=True, numbers_changed=False)
             return REPEAT
         transition = evaluate(product, book, now, before, reversion=isinstance(event, CancellationReverted))
-        self._settle(product, now, transition, changed=True, numbers_changed=True)
+        numbers_changed = product.totals != before.totals or isinstance(event, ImpressionsCounted)
+        self._settle(product, now, transition, changed=True, numbers_changed=numbers_changed)
         return APPLIED
 
     # -- after an evaluation
@@ -148,10 +149,12 @@ class Partition:
             self._note_numbers(product, now)
         if changed or transition is not None:
             self.cut.changed[product.id] = None
-        if product.is_empty and product.sequence == 0:
-            del self.products[product.id]
-            self.statuses[CLEAR] -= 1
-            return
+        if product.is_empty:
+            if product.sequence == 0:
+                del self.products[product.id]
+                self.statuses[CLEAR] -= 1
+                return
+            product.keep_only_sequence(self.book, now)
         product.due_at = product.next_due(self.book)
         self._enter(product)
 
@@ -179,6 +182,7 @@ class Partition:
             self._write_snapshot(product, now)
         else:
             product.snapshot_pending = True
+            self.cut.changed[product.id] = None
             heappush(self.snapshot_agenda, (product.snapshot_at + SNAPSHOT_INTERVAL_MS, product.id))
 
     # -- recovery

@@ -38,8 +38,8 @@ class Product(Counters):
     `agenda`: (time, line) at which a line comes due or is forgotten, a heap; an entry counts if the line's `wake_at`
     is its time. `due_at`, `wake_at`: when it must be looked at, and the time of its entry in the partition's agenda.
     `snapshot_at`: when its snapshot was last written; `snapshot_pending`: its numbers have changed since.
-    `touched`: ids of orders and events whose lines and fees changed, kept while somebody asks for it (large products
-    are written in parts), else None.
+    `touched`: the lines, and the ids of events and of high fees' orders, that changed; kept while somebody asks for it
+    (large products are written in parts), else None.
     """
 
     __slots__ = (
@@ -84,7 +84,7 @@ class Product(Counters):
         self.wake_at: int | None = None
         self.snapshot_at: int | None = None
         self.snapshot_pending = False
-        self.touched: set[str] | None = None
+        self.touched: set[str | LineKey] | None = None
 
     # -- what is there
 
@@ -125,9 +125,16 @@ class Product(Counters):
             changed = self.slide(bucket, book.held_buckets) or changed
         self.as_of = now
         if changed and self.is_empty:
-            self.seller = self.region = self.category = None
-            self.reselect(book, now)
+            self.keep_only_sequence(book, now)
         return changed
+
+    def keep_only_sequence(self, book: Rulebook, now: int) -> None:
+        """Nothing is left: what the row does not keep is not kept in memory either (SPEC 4)."""
+        self.seller = self.region = self.category = None
+        self.effective_at = self.snapshot_at = None
+        self.snapshot_pending = False
+        self.seen.clear()
+        self.reselect(book, now)
 
     def _wake(self, book: Rulebook, line: Line, now: int) -> None:
         line.wake_at = None
@@ -135,7 +142,7 @@ class Product(Counters):
         if now > line.forgotten_after(book.allowed_lateness_ms, book.retention_ms) and not _awaits(line, now):
             del self.lines[line.key]
             if self.touched is not None:
-                self.touched.add(line.key[0])
+                self.touched.add(line.key)
         else:
             self._schedule(book, line, now)
 
@@ -166,8 +173,9 @@ class Product(Counters):
                     times.append(end)
         elif self.status == RESOLVED:
             assert self.resolved_at is not None
-            times.append(self.resolved_at + plan.policy.resolved_for_ms)
-        if self.agenda and (self.states is not None or self._may_rise_by_a_line()):
+            # Its numbers are shown, so they are kept up to date (SPEC 8), though no boundary changes its status.
+            times += (self.resolved_at + plan.policy.resolved_for_ms, boundary)
+        if self.agenda and (self.status != CLEAR or self._may_rise_by_a_line()):
             times.append(self.agenda[0][0] + 1)
         newest = self.newest
         if newest > self.last_bucket:
@@ -201,7 +209,7 @@ class Product(Counters):
         The product has caught up to `now`.
         """
         if self.touched is not None:
-            self.touched.add(event.order_id if isinstance(event, LineEvent) else event.event_id)
+            self.touched.add((event.order_id, event.line_id) if isinstance(event, LineEvent) else event.event_id)
         if isinstance(event, ShippingFeeCharged):
             return self._apply_fee(book, event, now)
         if isinstance(event, ImpressionsCounted):

@@ -8,6 +8,7 @@ from fractions import Fraction
 from heapq import nsmallest
 
 from streams.domain.buckets import FIELD_MASK
+from streams.domain.counters import IMPRESSIONS_MAX
 from streams.domain.levels import IMPACTED, LEVEL_NAMES, NONE
 from streams.domain.policy import DAY_MS, METRICS, fill_template
 from streams.domain.product import Product
@@ -140,5 +141,5 @@ def _impressions(product: Product, book: Rulebook, now: int) -> tuple[tuple[int,
     for bucket, count in product.impressions.items():
         day = bucket * book.bucket_ms // DAY_MS
         if today - IMPRESSION_DAYS < day <= today:
-            days[day] = days.get(day, 0) + count
+            days[day] = min(days.get(day, 0) + count, IMPRESSIONS_MAX)
     return tuple((day * DAY_MS, days[day]) for day in sorted(days))

@@ -15,7 +15,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from streams.codecs.meta import CLAIM_KEY, META_KEY, Meta, decode_meta, epoch_of
+from streams.codecs.meta import (
+    CLAIM_KEY,
+    META_KEY,
+    OUTBOX_PREFIX,
+    Meta,
+    Outbox,
+    decode_meta,
+    decode_outbox,
+    epoch_of,
+    outbox_key,
+)
 from streams.codecs.row import PAGE_PREFIX, RowError, decode_product
 from streams.domain.partition import Partition
 from streams.domain.rulebook import Rulebook
@@ -73,32 +83,54 @@ class LogState:
         """The meta row of the last complete cut; a fresh one for an empty log."""
         return Meta() if self.meta is None else decode_meta(self.meta)
 
+    def decode_outbox(self) -> Outbox:
+        """What the last complete cut publishes. Raises RowError if part of it is not there."""
+        keys = [outbox_key(index) for index in range(self.decode_meta().outbox_rows)]
+        missing = [key for key in keys if key not in self.rows]
+        if missing:
+            raise RowError(f"{len(missing)} outbox rows of the last cut are missing")
+        return decode_outbox(self.rows[key] for key in keys)
 
-def restore_partition(state: LogState, book: Rulebook) -> tuple[Partition, Meta, dict[str, int]]:
-    """The partition as of its last complete cut, its meta row, and how many pages its large products have.
+
+@dataclass(slots=True)
+class Restored:
+    """A partition as of its last complete cut; `pages`: how many pages its large products have."""
+
+    partition: Partition
+    meta: Meta
+    outbox: Outbox
+    pages: dict[str, int]
+
+
+def restore_partition(state: LogState, book: Rulebook) -> Restored:
+    """What the last complete cut says.
 
     Raises UserError if a row cannot be read: going on without it would count its events as never seen.
     """
-    partition = Partition(book)
-    pages_of: dict[str, int] = {}
     try:
-        meta = state.decode_meta()
-        partition.clock = meta.clock
-        if meta.clock is None:
-            return partition, meta, pages_of
-        pages: dict[bytes, dict[int, bytes]] = {}
-        for key, row in state.rows.items():
-            if key.startswith(PAGE_PREFIX):
-                pages.setdefault(key[5:], {})[int.from_bytes(key[1:5], "big")] = row
-        for key, row in state.rows.items():
-            if not key.startswith(PAGE_PREFIX):
-                product, page_count = decode_product(key.decode(), row, pages.get(key, {}), book, meta.clock)
-                partition.restore(product)
-                if page_count:
-                    pages_of[product.id] = page_count
+        restored = Restored(Partition(book), state.decode_meta(), state.decode_outbox(), {})
+        _restore_products(state.rows, restored, book)
     except RowError as error:
         raise UserError(
             f"the changelog cannot be read: {error}. Use the version of this program that wrote it, or start anew "
             "under another app_id with the input replayed"
         ) from error
-    return partition, meta, pages_of
+    return restored
+
+
+def _restore_products(rows: dict[bytes, bytes], restored: Restored, book: Rulebook) -> None:
+    clock = restored.partition.clock = restored.meta.clock
+    if clock is None:
+        return
+    pages: dict[bytes, dict[int, bytes]] = {}
+    headers: list[tuple[bytes, bytes]] = []
+    for key, row in rows.items():
+        if key.startswith(PAGE_PREFIX):
+            pages.setdefault(key[5:], {})[int.from_bytes(key[1:5], "big")] = row
+        elif not key.startswith(OUTBOX_PREFIX):
+            headers.append((key, row))
+    for key, row in headers:
+        product, page_count = decode_product(key.decode(), row, pages.get(key, {}), book, clock)
+        restored.partition.restore(product)
+        if page_count:
+            restored.pages[product.id] = page_count

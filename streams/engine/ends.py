@@ -1,21 +1,47 @@
-"""Where logs end: asked of the broker before taking over, and watched to know what is read."""
+"""Where logs begin and end, asked of the broker."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from streams.engine.consumer import BatchConsumer
-from streams.engine.processor import PartitionProcessor
+from streams.engine.merge import TopicQueue
 from streams.errors import UserError
+from streams.observability.logging import get_logger
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InputBounds:
+    """What there is of the input topics: by partition, the first offset still there, and the end."""
+
+    begins: Mapping[TP, int]
+    ends: Mapping[TP, int]
+
+    def fit(self, queue: TopicQueue, tp: TP) -> None:
+        """Let a queue know where its log begins and ends. Raises UserError if it ends before what was applied."""
+        begin, end = self.begins[tp], self.ends[tp]
+        if queue.position > end:
+            raise UserError(
+                f"{tp.topic}-{tp.partition} ends at offset {end}, but {queue.position} was already applied: the topic "
+                "was deleted and made anew, or the broker lost data. Its new records cannot be told from the old ones: "
+                "start under another app_id (FLAGGED_APP_ID) and replay"
+            )
+        if queue.position < begin:
+            # Gone by retention. Nobody can wait for it; on a fresh app_id it is nothing to speak of.
+            log.warning("records are gone unread", topic=tp.topic, partition=tp.partition, count=begin - queue.position)
+            queue.position = queue.fetched = begin
+        queue.end = max(queue.end, end)
 
 
 class LogEnds:
-    """Asks for end offsets by a consumer of its own, which belongs to no group and reads nothing."""
+    """Asks by a consumer of its own, which belongs to no group and reads nothing."""
 
     def __init__(self, connection: Mapping[str, Any], topics: Iterable[str]) -> None:
         self._connection = dict(connection)
@@ -27,6 +53,14 @@ class LogEnds:
         tps = [TopicPartition(topic, partition) for partition in partitions for topic in self._topics]
         return {TP(*tp): end for tp, end in (await self._end_offsets(tps)).items()}
 
+    async def begins(self, partitions: Iterable[int]) -> dict[TP, int]:
+        """The offset of the first record still there, of each input topic in these partitions."""
+        tps = [TopicPartition(topic, partition) for partition in partitions for topic in self._topics]
+        if not tps:
+            return {}
+        client = await self._started()
+        return {TP(*tp): begin for tp, begin in (await client.beginning_offsets(tps)).items()}
+
     async def end(self, topic: str, partition: int) -> int:
         """The offset that the next record of a partition will get."""
         tp = TopicPartition(topic, partition)
@@ -35,6 +69,10 @@ class LogEnds:
     async def _end_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
         if not tps:
             return {}
+        ends: dict[TopicPartition, int] = await (await self._started()).end_offsets(tps)
+        return ends
+
+    async def _started(self) -> AIOKafkaConsumer:
         if self._client is None:
             client = AIOKafkaConsumer(
                 **self._connection, group_id=None, enable_auto_commit=False, isolation_level="read_committed"
@@ -46,42 +84,10 @@ class LogEnds:
                 servers = self._connection.get("bootstrap_servers")
                 raise UserError(f"No Kafka broker could be reached at {servers}: {error}") from error
             self._client = client
-        ends: dict[TopicPartition, int] = await self._client.end_offsets(tps)
-        return ends
+        return self._client
 
     async def stop(self) -> None:
         """Close the client."""
         client, self._client = self._client, None
         if client is not None:
             await client.stop()
-
-    def safe_wall_of(
-        self, partition: int, processor: PartitionProcessor, consumer: Callable[[], BatchConsumer]
-    ) -> Callable[[], int | None]:
-        """A function that tells up to which wall time (ms) all input of a partition is known to be read, or None.
-
-        An answer of the broker that shows a topic read to its end covers all that was written before that answer was
-        asked for; and it was asked for after the answer before it. So of two answers at the end, the earlier one's time
-        is safe: no unread record can be older (SPEC 5: the clock never passes an event that is still unread).
-        """
-        tps = [TP(topic, partition) for topic in self._topics]
-        seen: list[int | None] = [None] * len(tps)
-        safe: list[int | None] = [None] * len(tps)
-
-        def safe_wall() -> int | None:
-            source = consumer()
-            if not source.flowing:
-                return None
-            for index, (tp, queue) in enumerate(zip(tps, processor.queues, strict=True)):
-                progress = source.progress(tp)
-                if progress is None or queue.fetched < progress.end or queue.chunks:
-                    seen[index] = safe[index] = None
-                    continue
-                before = seen[index]
-                if before is not None and progress.answered_ms > before:
-                    safe[index] = before
-                seen[index] = progress.answered_ms
-            times = [at for at in safe if at is not None]
-            return min(times) if len(times) == len(safe) else None
-
-        return safe_wall

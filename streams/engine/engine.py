@@ -20,15 +20,15 @@ from streams.domain.rulebook import Rulebook
 from streams.engine.batch import RecordBatch
 from streams.engine.changelog import LogState, restore_partition
 from streams.engine.consumer import BatchConsumer
-from streams.engine.ends import LogEnds
-from streams.engine.flush import Flusher, OutputTopics
+from streams.engine.cut import OutputTopics, snapshot_rows
+from streams.engine.ends import InputBounds, LogEnds
+from streams.engine.flush import Flusher
+from streams.engine.horizon import ReadHorizon
 from streams.engine.kafka_log import KafkaLog
 from streams.engine.log_writer import AtomicWriter
-from streams.engine.merge import TopicQueue
 from streams.engine.monitor import Monitor
 from streams.engine.processor import PartitionProcessor, Wall
 from streams.engine.runner import FlushLimits, PartitionRunner
-from streams.errors import UserError
 from streams.observability.health import Health, Readiness
 from streams.observability.logging import get_logger
 from streams.observability.metrics import Metrics
@@ -94,12 +94,12 @@ class Engine:
         partitions = sorted({tp.partition for tp in assigned})
         self._health.enter(Readiness.RECOVERING, f"{len(partitions)} partitions")
         await self._ensure_writer()
-        ends = await self._ends.of(partitions)
+        bounds = InputBounds(await self._ends.begins(partitions), await self._ends.of(partitions))
         gate = asyncio.Semaphore(RECOVERIES_AT_ONCE)
 
         async def take(partition: int) -> PartitionRunner:
             async with gate:
-                return await self._take(partition, ends)
+                return await self._take(partition, bounds)
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -143,15 +143,14 @@ class Engine:
 
     # -- positions
 
-    async def commit(self, runners: Mapping[int, PartitionRunner]) -> None:
-        """Commit what is durable to the group, for those who watch its lag."""
+    async def commit(self, runners: Mapping[int, PartitionRunner]) -> bool:
+        """Commit what is durable to the group, for those who watch its lag; False when Kafka did not take it."""
         offsets = {
             TP(topic, partition): position
             for partition, runner in runners.items()
             for topic, position in zip(self._topics.inputs, runner.flusher.durable_positions, strict=True)
         }
-        if offsets:
-            await self.consumer.commit_offsets(offsets)
+        return not offsets or await self.consumer.commit_offsets(offsets)
 
     # -- taking over
 
@@ -166,7 +165,7 @@ class Engine:
             await writer.start()
             self._writer = writer
 
-    async def _take(self, partition: int, ends: Mapping[TP, int]) -> PartitionRunner:
+    async def _take(self, partition: int, bounds: InputBounds) -> PartitionRunner:
         began = monotonic()
         parked = self._parked.get(partition)
         if parked is not None and await self._ends.end(self._topics.changelog, partition) == (parked.flusher.expected):
@@ -176,18 +175,9 @@ class Engine:
         else:
             processor, flusher = await self._recover(partition)
         for topic, queue in zip(self._topics.inputs, processor.queues, strict=True):
-            self._set_end(queue, TP(topic, partition), ends)
+            bounds.fit(queue, TP(topic, partition))
         self._metrics.recovered(monotonic() - began)
         return self._runner(partition, processor, flusher)
-
-    def _set_end(self, queue: TopicQueue, tp: TP, ends: Mapping[TP, int]) -> None:
-        if queue.position > ends[tp]:
-            raise UserError(
-                f"{tp.topic}-{tp.partition} ends at offset {ends[tp]}, but {queue.position} was already applied: the "
-                "topic was deleted and made anew, or the broker lost data. Its new records cannot be told from the old "
-                "ones: start under another app_id (FLAGGED_APP_ID) and replay"
-            )
-        queue.end = max(queue.end, ends[tp])
 
     async def _recover(self, partition: int) -> tuple[PartitionProcessor, Flusher]:
         assert self._writer is not None
@@ -198,25 +188,28 @@ class Engine:
         await flusher.claim(state)  # (1)
         settings = self._settings
         book = Rulebook(self._policies, settings.bucket_ms, settings.allowed_lateness_ms)
-        products, meta, pages = restore_partition(state, book)  # (2)
-        flusher.rows.pages = pages
-        processor = PartitionProcessor(products, settings.clock, self._wall)  # type: ignore[arg-type]
+        restored = restore_partition(state, book)  # (2)
+        flusher.rows.pages = restored.pages
+        meta, partition_state = restored.meta, restored.partition
+        processor = PartitionProcessor(partition_state, settings.clock, self._wall)  # type: ignore[arg-type]
         for queue, position, awaited in zip(processor.queues, meta.positions, meta.awaited, strict=True):
             queue.position = queue.fetched = position
             queue.awaited = awaited
-        await flusher.publish(meta.outbox, flusher.snapshots(products, meta.snapshots))  # (3)
+        snapshots = snapshot_rows(partition_state, restored.outbox.snapshots, flusher.epoch)
+        await flusher.publish(restored.outbox.transitions, snapshots)  # (3)
+        flusher.durable_positions = list(meta.positions)
         return processor, flusher
 
     def _runner(self, partition: int, processor: PartitionProcessor, flusher: Flusher) -> PartitionRunner:
         tps = [TP(topic, partition) for topic in self._topics.inputs]
         settings = self._settings
+        processor.horizon = ReadHorizon(tps, processor.queues, lambda: self.consumer).look
         return PartitionRunner(
             partition,
             processor,
             flusher,
             FlushLimits(settings.flush_interval_ms, settings.flush_bytes),
             self._metrics,
-            safe_wall=self._ends.safe_wall_of(partition, processor, lambda: self.consumer),
             pause=lambda topic: self.consumer.pause([tps[topic]]),
             resume=lambda topic: self.consumer.resume([tps[topic]]),
             on_failure=self._on_failure,

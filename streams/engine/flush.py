@@ -6,7 +6,7 @@
      a higher epoch means that this worker has lost the partition; a lower one was a zombie's last gasp, and the keys
      it touched are written again in the next cut.
  (3) Transitions are published, then snapshots, and acked.
- (4) The positions may be committed to the group; `durable_positions` says which.
+ (4) The positions may be committed to the group: `durable_positions`.
 
 The next flush begins after (3), so its meta row no longer holds these transitions. A crash between (2) and (3) leaves
 them in the log: the next owner publishes them before anything new, with the same ids and bytes.
@@ -14,53 +14,39 @@ them in the log: the next owner publishes them before anything new, with the sam
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
-from streams.codecs.dead_letters import dead_letter
-from streams.codecs.meta import CLAIM_KEY, META_KEY, Meta, OutboxEntry, encode_meta, epoch_headers, epoch_of
-from streams.codecs.outputs import encode_snapshot, encode_transition, transition_headers
+from streams.codecs.meta import (
+    CLAIM_KEY,
+    META_KEY,
+    OUTBOX_PREFIX,
+    Meta,
+    OutboxEntry,
+    encode_meta,
+    encode_outbox,
+    epoch_headers,
+    epoch_of,
+    outbox_key,
+)
 from streams.codecs.row import RowWriter, product_of
 from streams.domain.partition import Cut, Partition
-from streams.domain.reasons import snapshot_of
-from streams.domain.transitions import CLEAR, Transition
 from streams.engine.changelog import LogState
+from streams.engine.cut import (
+    Flush,
+    OutputTopics,
+    dead_letter_row,
+    outbox_of,
+    parts,
+    row_size,
+    snapshot_rows,
+    transition_rows,
+    without_value,
+)
 from streams.engine.kafka_log import Log
 from streams.engine.log_writer import BatchTooLarge, Row
-from streams.engine.processor import DeadLetter, PartitionProcessor, Tally, Wall
-
-# A cut larger than this goes out in several batches, of which the last has the meta row: until that is there, none of
-# them counts. Below the 12 MB the producer takes, with room for what a batch adds to each record.
-BATCH_BYTES_MAX = 8_000_000
-_ROW_OVERHEAD = 40
+from streams.engine.processor import PartitionProcessor, Tally, Wall
 
 
 class Fenced(Exception):
     """Another worker has taken the partition: this one must publish nothing more of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutputTopics:
-    """Where a partition writes; `inputs` are the names of the input topics, for dead letters."""
-
-    changelog: str
-    transitions: str
-    snapshots: str
-    dead_letters: str
-    inputs: tuple[str, str, str, str]
-    source: str
-
-
-@dataclass(slots=True)
-class Flush:
-    """A cut in bytes, ready to go out."""
-
-    rows: list[Row]
-    meta: Meta
-    dead_letters: list[Row]
-    transitions: list[Transition]
-    snapshots: list[Row]
-    size: int
 
 
 class Flusher:
@@ -88,9 +74,11 @@ class Flusher:
         self.durable_positions: list[int] = []
         self._log = log
         self._wall = wall
+        self._outbox_rows = 0
+        # Keys and products whose last row in the changelog, or last snapshot, is not what it should be.
         self._stale: set[bytes] = set()
-        self._expected_snapshot = 0
         self._stale_snapshots: set[str] = set()
+        self._expected_snapshot = 0
 
     # -- taking over
 
@@ -116,8 +104,7 @@ class Flusher:
         self._stale = state.stale_keys()
         self._expected_snapshot = await self._log.end(self.topics.snapshots, self.partition)
         meta = state.decode_meta()
-        self.flush_number = meta.flush_number
-        self.durable_positions = list(meta.positions)
+        self.flush_number, self._outbox_rows = meta.flush_number, meta.outbox_rows
 
     async def read_on(self, state: LogState, end: int | None = None) -> None:
         """Read the changelog partition on, up to `end` or else to its present end."""
@@ -129,79 +116,62 @@ class Flusher:
 
     def prepare(self, processor: PartitionProcessor, cut: Cut, tally: Tally) -> Flush:
         """Encode a cut as of now; nothing is sent. Later changes of the partition are in later cuts."""
-        partition = processor.partition
-        rows = self._encode(partition, cut)
-        for product_id in self._stale_snapshots:
+        for product_id in sorted(self._stale_snapshots):
             cut.snapshots[product_id] = None
         self._stale_snapshots = set()
+        partition, outbox = processor.partition, outbox_of(cut)
+        outbox_rows = encode_outbox(outbox)
+        rows = self._encode(partition, cut, outbox_rows)
         self.flush_number += 1
         self.outbox_stands = False
+        self._outbox_rows = len(outbox_rows)
         meta = Meta(
             clock=partition.clock,
             positions=processor.positions,
             awaited=[queue.awaited for queue in processor.queues],
             flush_number=self.flush_number,
-            outbox=[
-                OutboxEntry(t.product_id, t.sequence, t.effective_at, encode_transition(t)) for t in cut.transitions
-            ],
-            snapshots=list(cut.snapshots),
+            outbox_rows=self._outbox_rows,
         )
         return Flush(
             rows=rows,
             meta=meta,
-            dead_letters=[self._dead_letter(letter) for letter in tally.dead_letters],
-            transitions=cut.transitions,
-            snapshots=self.snapshots(partition, cut.snapshots),
-            size=sum(len(key or b"") + len(value or b"") + _ROW_OVERHEAD for key, value, _ in rows),
+            outbox=outbox,
+            dead_letters=[dead_letter_row(letter, self.topics) for letter in tally.dead_letters],
+            snapshots=snapshot_rows(partition, cut.snapshots, self.epoch),
+            size=sum(map(row_size, rows)),
         )
 
-    def _encode(self, partition: Partition, cut: Cut) -> list[Row]:
-        """The rows of the cut, and of what somebody else has overwritten."""
+    def _encode(self, partition: Partition, cut: Cut, outbox_rows: list[tuple[bytes, bytes]]) -> list[Row]:
+        """The rows of the cut, of what somebody else has overwritten, and of the outbox."""
         stale, self._stale = self._stale, set()
-        for key in stale:
-            product_id = product_of(key)
-            cut.changed[product_id] = None
-            product = partition.products.get(product_id)
-            if product is not None:
-                product.touched = None  # nobody knows what of it is good: all of its pages are written
+        # What is written again below replaces this; what is not is not there any more.
         written: dict[bytes, bytes | None] = dict.fromkeys(stale)
+        for key in sorted(stale):
+            if not key.startswith(OUTBOX_PREFIX):
+                product_id = product_of(key)
+                cut.changed[product_id] = None
+                product = partition.products.get(product_id)
+                if product is not None:
+                    product.touched = None  # nobody knows what of it is good: all of its pages are written
         for product_id in cut.changed:
             written.update(self.rows.encode(product_id, partition.products.get(product_id)))
+        written.update((outbox_key(index), None) for index in range(len(outbox_rows), self._outbox_rows))
+        written.update(outbox_rows)
         headers = epoch_headers(self.epoch)
         return [(key, value, headers) for key, value in written.items()]
 
-    def _dead_letter(self, letter: DeadLetter) -> Row:
-        batch, index = letter.batch, letter.index
-        key, value, headers = dead_letter(
-            self.topics.inputs[letter.topic],
-            self.partition,
-            batch.offsets[index],
-            batch.keys[index],
-            batch.values[index],
-            batch.headers[index],
-            letter.refused,
-        )
-        return key, value, headers  # type: ignore[return-value]  # a null header value is sent as it came
-
-    def snapshots(self, partition: Partition, product_ids: Iterable[str]) -> list[Row]:
-        """The snapshot records of these products: a tombstone for what is clear, or gone."""
-        headers = epoch_headers(self.epoch)
-        records: list[Row] = []
-        for product_id in product_ids:
-            product = partition.products.get(product_id)
-            value = None
-            if product is not None and product.status != CLEAR:
-                assert partition.clock is not None
-                value = encode_snapshot(snapshot_of(product, partition.book, product.as_of))
-            records.append((product_id.encode(), value, headers))
-        return records
+    @property
+    def must_write(self) -> bool:
+        """Whether another cut is due though nothing has changed: to take what was published out of the outbox, or to
+        write again what somebody else has overwritten, before compaction could prefer theirs."""
+        return self.outbox_stands or bool(self._stale or self._stale_snapshots)
 
     async def send(self, flush: Flush) -> None:
         """Steps (1) to (3). Raises Fenced, or a WriteError after which this flusher is of no more use."""
         await self._publish_dead_letters(flush.dead_letters)  # (1)
         await self._append_cut(flush)  # (2)
-        self.durable_positions = list(flush.meta.positions)
-        await self.publish(flush.meta.outbox, flush.snapshots)  # (3), which allows (4)
+        await self.publish(flush.outbox.transitions, flush.snapshots)  # (3)
+        self.durable_positions = list(flush.meta.positions)  # (4)
 
     async def _publish_dead_letters(self, letters: list[Row]) -> None:
         try:
@@ -210,11 +180,18 @@ class Flusher:
         except BatchTooLarge:
             # A record as large as the broker takes: alone in a batch it may be sent all the same.
             for letter in letters:
-                await self._log.append(self.topics.dead_letters, self.partition, [letter], self._wall())
+                await self._append_dead_letter(letter)
+
+    async def _append_dead_letter(self, letter: Row) -> None:
+        topic = self.topics.dead_letters
+        try:
+            await self._log.append(topic, self.partition, [letter], self._wall())
+        except BatchTooLarge:
+            await self._log.append(topic, self.partition, [without_value(letter)], self._wall())
 
     async def _append_cut(self, flush: Flush) -> None:
         meta_row: Row = (META_KEY, encode_meta(flush.meta), epoch_headers(self.epoch))
-        for part in _parts(flush.rows, meta_row):
+        for part in parts(flush.rows, meta_row):
             base = await self._append(part)
             if base != self.expected:
                 await self._inspect_intruder(base)
@@ -235,23 +212,22 @@ class Flusher:
 
     async def publish(self, outbox: list[OutboxEntry], snapshots: list[Row]) -> None:
         """Step (3): transitions in order, then snapshots. Raises a WriteError."""
-        now = self._wall()
         if outbox:
-            records: list[Row] = [
-                (
-                    entry.product_id.encode(),
-                    entry.value,
-                    transition_headers(entry.product_id, entry.sequence, entry.effective_at, self.topics.source),
-                )
-                for entry in outbox
-            ]
-            await self._log.publish(self.topics.transitions, self.partition, records, now)
+            records = transition_rows(outbox, self.topics.source)
+            await self._log.publish(self.topics.transitions, self.partition, records, self._wall())
         if snapshots:
-            offsets = await self._log.publish(self.topics.snapshots, self.partition, snapshots, now)
+            offsets = await self._log.publish(self.topics.snapshots, self.partition, snapshots, self._wall())
             if offsets[-1] - offsets[0] + 1 != len(offsets) or offsets[0] != self._expected_snapshot:
                 await self._inspect_snapshots(offsets[-1])
             self._expected_snapshot = offsets[-1] + 1
         self.outbox_stands = bool(outbox or snapshots)
+
+    async def check_snapshots(self) -> None:
+        """Look whether somebody else wrote snapshots since our last; not while a flush is under way. Raises Fenced."""
+        end = await self._log.end(self.topics.snapshots, self.partition)
+        if end > self._expected_snapshot:
+            await self._inspect_snapshots(end)
+            self._expected_snapshot = end
 
     async def _inspect_snapshots(self, end: int) -> None:
         """Somebody else wrote snapshots since our last: those of a lower epoch are written again in the next cut."""
@@ -263,17 +239,3 @@ class Flusher:
                     raise Fenced(f"partition {self.partition}: a worker of epoch {epoch} writes its snapshots")
                 if epoch < self.epoch and key is not None:
                     self._stale_snapshots.add(key.decode())
-
-
-def _parts(rows: list[Row], meta_row: Row) -> list[list[Row]]:
-    """The rows in batches of at most BATCH_BYTES_MAX, the meta row at the very end."""
-    parts: list[list[Row]] = [[]]
-    size = 0
-    for row in [*rows, meta_row]:
-        row_size = len(row[0] or b"") + len(row[1] or b"") + _ROW_OVERHEAD
-        if size + row_size > BATCH_BYTES_MAX and parts[-1]:
-            parts.append([])
-            size = 0
-        parts[-1].append(row)
-        size += row_size
-    return parts

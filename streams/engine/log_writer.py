@@ -67,7 +67,7 @@ class AtomicWriter:
         self,
         connection: Mapping[str, Any],
         *,
-        max_batch_bytes: int = 12_000_000,
+        max_batch_bytes: int = 15_000_000,
         publish_batch_bytes: int = 900_000,
         compression: str | None = None,
     ) -> None:

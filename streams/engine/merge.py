@@ -24,6 +24,10 @@ class Chunk:
     batch: RecordBatch
     events: Sequence[Decoded]
     next_index: int = 0
+    size_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        self.size_bytes = sum(len(value) for value in self.batch.values if value is not None)
 
 
 class TopicQueue:
@@ -72,6 +76,11 @@ class TopicQueue:
         """How many records are at hand."""
         return sum(len(chunk.events) - chunk.next_index for chunk in self.chunks)
 
+    @property
+    def pending_bytes(self) -> int:
+        """About how much memory they take: the values of all batches at hand, in full."""
+        return sum(chunk.size_bytes for chunk in self.chunks)
+
     def head(self) -> int | None:
         """The record timestamp of the next record at hand, None if there is none."""
         if not self.chunks:
@@ -100,7 +109,8 @@ class TopicQueue:
         chunk.next_index = stop
         if stop == len(chunk.events):
             self.chunks.popleft()
-            self.position = chunk.batch.next_offset
+            # Beyond the last record at hand there may be some that hold nothing for a reader.
+            self.position = chunk.batch.next_offset if self.chunks else self.fetched
         else:
             self.position = chunk.batch.offsets[stop - 1] + 1
 

@@ -34,8 +34,8 @@ class Watched(Protocol):
     def consumer(self) -> BatchConsumer:
         """The app's consumer."""
 
-    async def commit(self, runners: Mapping[int, PartitionRunner]) -> None:
-        """Commit what is durable to the group."""
+    async def commit(self, runners: Mapping[int, PartitionRunner]) -> bool:
+        """Commit what is durable to the group; False when Kafka did not take it."""
 
 
 class Monitor:
@@ -69,11 +69,15 @@ class Monitor:
         measured_at = 0.0
         while True:
             await asyncio.sleep(COMMIT_S)
-            await self._commit()
-            if monotonic() - measured_at >= MEASURE_S:
-                measured_at = monotonic()
-                for runner in list(self._engine.runners.values()):
-                    self._measure(runner)
+            try:
+                await self._commit()
+                if monotonic() - measured_at >= MEASURE_S:
+                    measured_at = monotonic()
+                    for runner in list(self._engine.runners.values()):
+                        self._measure(runner)
+            except Exception:
+                # Whatever it was, the watch goes on: without it a stall would go unnoticed.
+                log.exception("watching the partitions failed")
 
     async def _commit(self) -> None:
         news = {
@@ -83,8 +87,8 @@ class Monitor:
         }
         if news:
             positions = {partition: list(runner.flusher.durable_positions) for partition, runner in news.items()}
-            await self._engine.commit(news)
-            self._committed.update(positions)
+            if await self._engine.commit(news):
+                self._committed.update(positions)
 
     def _measure(self, runner: PartitionRunner) -> None:
         processor, partition = runner.processor, runner.partition

@@ -6,14 +6,17 @@ from files), so that what one says of a log the other says too.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 
 from streams.codecs.inputs import decode_batch
 from streams.codecs.refusals import Refused
+from streams.domain.events import INTEGER_MAX
 from streams.domain.partition import Cut, Partition
 from streams.engine.batch import RecordBatch
 from streams.engine.merge import Chunk, TopicQueue, next_run
@@ -31,10 +34,14 @@ REPLAY_ENDS_HEADER = "flagged-products-replay-ends"
 SKIPPED, REFUSED, CONTROL = "skipped", "refused", "control"
 
 
+# One offset for each input topic; offsets have no more than 19 digits, and no log here comes near that.
+_ENDS = re.compile(rb"\d{1,16}(,\d{1,16}){3}")
+
+
 class ClockAdvanced(msgspec.Struct):
     """The value of a record of CLOCK_ADVANCED_TYPE."""
 
-    until_ms: int
+    until_ms: Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,7 @@ class Tally:
 
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    dead_letter_bytes: int = 0
 
 
 class Wall(Protocol):
@@ -65,8 +73,9 @@ class Wall(Protocol):
 class PartitionProcessor:
     """The sequential heart of one partition.
 
-    `partition`: its state. `queues`: its four input topics. `clock_mode`: SPEC 5's `clock`; `wall` is asked for the
-    time in wall mode only.
+    `partition`: its state. `queues`: its four input topics. `clock_mode`: SPEC 5's `clock`. In wall mode only, `wall`
+    is asked for the time, and `horizon` up to which time each topic is known to be read, whether applied or not (None:
+    not known); by default all that there is was offered.
     """
 
     def __init__(self, partition: Partition, clock_mode: ClockMode, wall: Wall) -> None:
@@ -74,6 +83,7 @@ class PartitionProcessor:
         self.clock_mode = clock_mode
         self.queues = [TopicQueue() for _ in range(TOPIC_COUNT)]
         self.tally = Tally()
+        self.horizon: Callable[[], Sequence[int | None]] = lambda: [wall()] * TOPIC_COUNT
         self._wall = wall
 
     # -- input
@@ -88,10 +98,9 @@ class PartitionProcessor:
     def _heed_announcements(self, batch: RecordBatch) -> None:
         for headers in batch.headers:
             for name, value in headers:
-                if name == REPLAY_ENDS_HEADER and value is not None:
-                    for queue, end in zip(self.queues, value.split(b","), strict=False):
-                        if end.isdigit():
-                            queue.awaited = max(queue.awaited, int(end))
+                if name == REPLAY_ENDS_HEADER and value is not None and _ENDS.fullmatch(value):
+                    for queue, end in zip(self.queues, value.split(b","), strict=True):
+                        queue.awaited = max(queue.awaited, int(end))
 
     @property
     def pending(self) -> int:
@@ -129,7 +138,7 @@ class PartitionProcessor:
     def _apply_range(self, topic: int, chunk: Chunk, start: int, stop: int) -> None:
         partition, outcomes = self.partition, self.tally.outcomes
         event_clock = self.clock_mode == "event"
-        wall = 0 if event_clock else self._wall()
+        limit = 0 if event_clock else self._wall_limit()
         events, timestamps = chunk.events, chunk.batch.timestamps
         for index in range(start, stop):
             event = events[index]
@@ -139,11 +148,28 @@ class PartitionProcessor:
             if isinstance(event, Refused):
                 outcomes["", REFUSED] += 1
                 self.tally.dead_letters.append(DeadLetter(topic, chunk.batch, index, event))
+                self.tally.dead_letter_bytes += len(chunk.batch.values[index] or b"")
                 continue
-            # On a wall clock, a record that is next in order is the least unread one of all, so the clock may come to
-            # its timestamp, but not beyond; it never runs ahead of wall time, whatever the producer's clock says.
-            partition.advance(event.occurred_at if event_clock else min(wall, timestamps[index]))
+            # On a wall clock, a record that is next in order is the least unread one of all that are at hand, so the
+            # clock may come to its timestamp, but not beyond it.
+            partition.advance(event.occurred_at if event_clock else min(limit, timestamps[index]))
             outcomes[event.__struct_config__.tag, partition.apply(event)] += 1  # type: ignore[index]
+
+    def _wall_limit(self) -> int:
+        """How far the wall clock may go before anything more is read: no further than wall time, whatever a producer's
+        clock says, nor than the time up to which the topics without a record at hand are known to be read."""
+        wall, clock = self._wall(), self.partition.clock
+        if clock is None:
+            return wall  # nothing is due yet that could pass anything
+        for queue, read_until in zip(self.queues, self.horizon(), strict=True):
+            if not queue.chunks:
+                wall = min(wall, clock if read_until is None else read_until)
+        return wall
+
+    def tick(self) -> None:
+        """Let the wall clock move on with no record, if all input is applied."""
+        if self.clock_mode == "wall" and self.read_to_end:
+            self.advance(self._wall_limit())
 
     def _skip(self, type_name: str, batch: RecordBatch, index: int) -> str:
         if type_name != CLOCK_ADVANCED_TYPE or self.clock_mode != "event":

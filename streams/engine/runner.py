@@ -9,7 +9,8 @@ from time import monotonic
 
 from streams.domain.transitions import STATUS_NAMES
 from streams.engine.batch import RecordBatch
-from streams.engine.flush import Flush, Flusher
+from streams.engine.cut import Flush
+from streams.engine.flush import Flusher
 from streams.engine.processor import PartitionProcessor
 from streams.observability.metrics import Metrics
 
@@ -19,10 +20,17 @@ SLICE_RECORDS = 500
 # waiting for a fetch, and at 500 bytes a record no more than some 10 MB each.
 PAUSE_RECORDS = 20_000
 RESUME_RECORDS = 5_000
+# A batch of large records counts by its bytes as well.
+PAUSE_BYTES = 32_000_000
 # Dead letters hold their records as they came, so they are sent before they grow.
 DEAD_LETTERS_MAX = 2_000
+DEAD_LETTER_BYTES_MAX = 8_000_000
 # How often an idle partition looks whether its clock may move, s: twice in SPEC 5's steps of a second.
 TICK_S = 0.5
+# How often an idle partition looks whether a zombie has written snapshots since, s.
+SNAPSHOT_CHECK_S = 5.0
+# How often the clock of an idle partition is made durable, s: for it must not go back (SPEC 5).
+CLOCK_CUT_S = 60.0
 _ROW_BYTES_GUESS = 600
 
 
@@ -37,7 +45,6 @@ class FlushLimits:
 class PartitionRunner:
     """Applies what is offered and flushes, until it is stopped or fails.
 
-    `safe_wall`: the time up to which all input is known to be read, or None; the wall clock may move up to it.
     `pause`, `resume`: stop and restart the fetching of one of this partition's topics. Each is paused by itself, for
     the one that is waited for must go on. `on_failure` is told of an error, once.
     """
@@ -50,7 +57,6 @@ class PartitionRunner:
         limits: FlushLimits,
         metrics: Metrics,
         *,
-        safe_wall: Callable[[], int | None],
         pause: Callable[[int], None],
         resume: Callable[[int], None],
         on_failure: Callable[[BaseException], None],
@@ -62,7 +68,6 @@ class PartitionRunner:
         self.progress_at = monotonic()
         self._limits = limits
         self._metrics = metrics
-        self._safe_wall = safe_wall
         self._pause, self._resume = pause, resume
         self._on_failure = on_failure
         self._paused: set[int] = set()
@@ -71,6 +76,8 @@ class PartitionRunner:
         self._flushing: asyncio.Task[None] | None = None
         self._flushed_at = monotonic()
         self._flushed_positions = processor.positions
+        self._flushed_clock = processor.partition.clock
+        self._snapshots_checked_at = monotonic()
         self._row_bytes = _ROW_BYTES_GUESS
 
     def start(self) -> None:
@@ -86,7 +93,8 @@ class PartitionRunner:
         except Exception as error:  # noqa: BLE001 - an agent that raised would have lost its batch
             self._fail(error)
             return
-        if topic not in self._paused and self.processor.queues[topic].pending >= PAUSE_RECORDS:
+        queue = self.processor.queues[topic]
+        if topic not in self._paused and (queue.pending >= PAUSE_RECORDS or queue.pending_bytes >= PAUSE_BYTES):
             self._paused.add(topic)
             self._pause(topic)
         self._wake.set()
@@ -137,16 +145,15 @@ class PartitionRunner:
         applied = self.processor.run(SLICE_RECORDS)
         if applied:
             self._metrics.applied(monotonic() - began)
-        if self.processor.clock_mode == "wall" and self.processor.read_to_end:
-            safe = self._safe_wall()
-            if safe is not None:
-                self.processor.advance(safe)
+        self.processor.tick()
         return applied
 
     async def _rest(self) -> None:
         """Wait for input, for the next tick, or for the time of the next flush."""
         timeout_s = TICK_S
-        if self._has_changes():
+        if self._flushing is None:
+            await self._check_snapshots()
+        if self._has_changes() and self._flushing is None:
             timeout_s = min(timeout_s, max(0.0, self._flush_due_at() - monotonic()))
         waiters: set[asyncio.Task[object]] = {asyncio.ensure_future(self._wake.wait())}
         if self._flushing is not None:
@@ -157,10 +164,17 @@ class PartitionRunner:
             for waiter in waiters - {self._flushing}:
                 waiter.cancel()
 
+    async def _check_snapshots(self) -> None:
+        if monotonic() - self._snapshots_checked_at >= SNAPSHOT_CHECK_S:
+            await self.flusher.check_snapshots()
+            self._snapshots_checked_at = monotonic()
+
     def _resume_if_low(self) -> None:
-        for topic in [t for t in self._paused if self.processor.queues[t].pending <= RESUME_RECORDS]:
-            self._paused.discard(topic)
-            self._resume(topic)
+        for topic in sorted(self._paused):
+            queue = self.processor.queues[topic]
+            if queue.pending <= RESUME_RECORDS and queue.pending_bytes <= PAUSE_BYTES // 2:
+                self._paused.discard(topic)
+                self._resume(topic)
 
     # -- flushing
 
@@ -170,7 +184,8 @@ class PartitionRunner:
             not processor.partition.cut.is_empty
             or bool(processor.tally.dead_letters)
             or processor.positions != self._flushed_positions
-            or self.flusher.outbox_stands
+            or self.flusher.must_write
+            or (processor.partition.clock != self._flushed_clock and monotonic() - self._flushed_at >= CLOCK_CUT_S)
         )
 
     def _flush_due_at(self) -> float:
@@ -182,7 +197,11 @@ class PartitionRunner:
         if not self._has_changes():
             return
         cut, letters = self.processor.partition.cut, self.processor.tally.dead_letters
-        large = len(cut.changed) * self._row_bytes >= self._limits.size_bytes or len(letters) >= DEAD_LETTERS_MAX
+        large = (
+            len(cut.changed) * self._row_bytes >= self._limits.size_bytes
+            or len(letters) >= DEAD_LETTERS_MAX
+            or self.processor.tally.dead_letter_bytes >= DEAD_LETTER_BYTES_MAX
+        )
         # Transitions go out at once, unless there is more to apply: then a busy product's rows are worth gathering.
         urgent = bool(cut.transitions) and caught_up
         if not (large or urgent or monotonic() >= self._flush_due_at()):
@@ -207,11 +226,12 @@ class PartitionRunner:
             self._row_bytes = max(100, flush.size // len(flush.rows))
         self._flushed_at = monotonic()
         self._flushed_positions = flush.meta.positions
+        self._flushed_clock = flush.meta.clock
         return flush
 
     async def _send(self, flush: Flush) -> None:
         began = monotonic()
-        self._metrics.outbox_pending(self.partition, len(flush.meta.outbox))
+        self._metrics.outbox_pending(self.partition, len(flush.outbox.transitions))
         await self.flusher.send(flush)
         self._metrics.outbox_pending(self.partition, 0)
         self._metrics.flushed(monotonic() - began, len(flush.rows), flush.size)
