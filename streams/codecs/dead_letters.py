@@ -1,7 +1,8 @@
 """Refused input as it is sent to the dead-letter topic (SPEC sections 2, 3 and 9.7).
 
 The original key, value and headers are kept as they came, so that a dead letter can be sent again as it is once its
-cause is mended. Six headers are appended, all of them UTF-8 text:
+cause is mended. Only a header's name that is not UTF-8 (the broker takes any bytes, but a name is written as text) has
+a backslash escape in place of each byte that isn't: `\\xff`. Six headers are appended, all of them UTF-8 text:
 
 - `fp-error-topic`, `fp-error-partition`, `fp-error-offset`: where the record was read;
 - `fp-error-stage`: `decode` (the bytes could not be read) or `validate` (what they say is refused);
@@ -46,8 +47,13 @@ def dead_letter(
 ) -> tuple[bytes | None, bytes | None, list[Header]]:
     """Return key, value and headers of the dead letter for the record at `offset` of `topic_name`'s `partition`."""
     ours = (topic_name, str(partition), str(offset), refused.stage, refused.reason.value, refused.message)
-    kept = [(name, content) for name, content in headers or ()]
+    kept = [(_readable(name), content) for name, content in headers or ()]
     return key, value, [*kept, *((name, text.encode()) for name, text in zip(ERROR_HEADERS, ours, strict=True))]
+
+
+def _readable(name: str) -> str:
+    """A header's name as read with `surrogateescape`, fit to be written as UTF-8."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def error_fields(headers: Sequence[Header]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from faust.types import TP
 from streams.engine.batch import RecordBatch
 from streams.engine.fetched import FetchDrain, close_consumer, readable_end
 from streams.engine.hooks import Progress
+from streams.engine.record_sets import accept_any_header_name
 from streams.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         # Faust's own assignor, always: Faust takes a round robin one when there are no tables, which tears apart the
         # input topics' partitions of one number.
         self._assignor = self.app.assignor
+        accept_any_header_name()
         return AIOKafkaConsumer(
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,

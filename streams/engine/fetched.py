@@ -3,7 +3,9 @@
 aiokafka's fetcher keeps, per partition, the answer to the last fetch (`Fetcher._records`). Its public `getmany` makes a
 ConsumerRecord of every record in it. `FetchDrain` reads the same answers into the columns of a `RecordBatch`; what to
 skip (control records, aborted transactions, records before the position) is decided exactly as in aiokafka's
-`PartitionRecords._unpack_records`. The private names used are listed in `streams.engine.transport.PRIVATE_NAMES`.
+`PartitionRecords._unpack_records`. Before the consumer of a fetcher is made, `accept_any_header_name` of
+`streams.engine.record_sets` must have been called. The private names used are listed in
+`streams.engine.transport.PRIVATE_NAMES`.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from aiokafka.errors import CorruptRecordException
 from faust.types import TP
 
 from streams.engine.batch import RecordBatch
+from streams.engine.record_sets import is_header_name_error
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +47,20 @@ class RecordCursor:
             if self._open is None:
                 if not part._records.has_next():
                     return True
-                self._open = self._readable(part._records.next_batch())
+                self._open = self._readable(part._records.next_plain_batch())
                 if self._open is None:
                     continue
                 # A record batch can be iterated once only, and islice would ask it for an iterator every time.
                 self._iterator = chain(self._open)
             room = max_records - len(out.offsets)
-            rows = list(islice(self._iterator, room))
+            try:
+                rows = list(islice(self._iterator, room))
+            except (UnicodeDecodeError, CorruptRecordException) as exc:
+                if not is_header_name_error(exc):
+                    raise
+                # From its first record on; those before the position are passed over by `_append`.
+                self._iterator = part._records.read_again()
+                continue
             if rows:
                 self._append(out, rows)
             # Asked for by offset too: a batch that ends just at `room` is closed now, not by one more empty round.

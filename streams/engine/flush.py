@@ -98,11 +98,14 @@ class Flusher:
                 break
             # Somebody claimed as much or more in between. Beyond our own claim there may be more of theirs.
             await self.read_on(state, base + 1)
-        state.epoch = epoch
-        state.next_offset = base + 1
-        self.epoch, self.expected = epoch, base + 1
-        self._stale = state.stale_keys()
+        self.succeed(state, epoch, base)
         self._expected_snapshot = await self._log.end(self.topics.snapshots, self.partition)
+
+    def succeed(self, state: LogState, epoch: int, claimed_at: int) -> None:
+        """Go on from what has been read, as the writer whose claim of this epoch landed at this offset."""
+        state.epoch, state.next_offset = epoch, claimed_at + 1
+        self.epoch, self.expected = epoch, claimed_at + 1
+        self._stale = state.stale_keys()
         meta = state.decode_meta()
         self.flush_number, self._outbox_rows = meta.flush_number, meta.outbox_rows
 
@@ -143,10 +146,10 @@ class Flusher:
 
     def _encode(self, partition: Partition, cut: Cut, outbox_rows: list[tuple[bytes, bytes]]) -> list[Row]:
         """The rows of the cut, of what somebody else has overwritten, and of the outbox."""
-        stale, self._stale = self._stale, set()
+        stale, self._stale = sorted(self._stale), set()
         # What is written again below replaces this; what is not is not there any more.
         written: dict[bytes, bytes | None] = dict.fromkeys(stale)
-        for key in sorted(stale):
+        for key in stale:
             if not key.startswith(OUTBOX_PREFIX):
                 product_id = product_of(key)
                 cut.changed[product_id] = None

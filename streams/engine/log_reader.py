@@ -14,6 +14,7 @@ from faust.types import TP
 
 from streams.engine.batch import RecordBatch
 from streams.engine.fetched import FetchDrain, close_consumer
+from streams.engine.record_sets import accept_any_header_name
 from streams.errors import UserError
 
 #: Large fetches, for there is nothing else to do meanwhile: aiokafka asks for more only when an answer is used up.
@@ -80,6 +81,7 @@ async def end_offset(connection: Mapping[str, Any], topic: str, partition: int, 
 
 @asynccontextmanager
 async def _consumer(connection: Mapping[str, Any], tp: TopicPartition) -> AsyncIterator[AIOKafkaConsumer]:
+    accept_any_header_name()
     consumer = AIOKafkaConsumer(
         **dict(connection),
         group_id=None,

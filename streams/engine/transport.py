@@ -136,6 +136,16 @@ PRIVATE_NAMES: tuple[tuple[str, str, str, str], ...] = (
     ("aiokafka.consumer.subscription_state", "TopicPartitionState", "highwater", "attribute"),
     ("aiokafka.consumer.subscription_state", "TopicPartitionState", "lso", "attribute"),
     ("aiokafka.consumer.subscription_state", "TopicPartitionState", "timestamp", "attribute"),
+    # Record sets: streams/engine/record_sets.py, which stands in for MemoryRecords in aiokafka.consumer.fetcher
+    ("aiokafka.record.memory_records", "_MemoryRecordsPy", "__init__", "(self, bytes_data)"),
+    ("aiokafka.record.memory_records", "_MemoryRecordsPy", "has_next", "(self)"),
+    ("aiokafka.record.memory_records", "_MemoryRecordsPy", "size_in_bytes", "(self)"),
+    ("aiokafka.record.memory_records", "_MemoryRecordsPy", "next_batch", "(self, _min_slice=26, _magic_offset=16)"),
+    ("aiokafka.record.default_records", "_DefaultRecordBatchPy", "__init__", "(self, buffer)"),
+    ("aiokafka.record.default_records", "_DefaultRecordBatchPy", "_maybe_uncompress", "(self)"),
+    ("aiokafka.record.default_records", "_DefaultRecordBatchPy", "_buffer", "attribute"),
+    ("aiokafka.record.default_records", "_DefaultRecordBatchPy", "_pos", "attribute"),
+    ("aiokafka.record.default_records", "_DefaultRecordBatchPy", "_num_records", "attribute"),
     # Faust's consumer: streams/engine/consumer.py, consumer_thread.py
     ("faust.transport.drivers.aiokafka", "AIOKafkaConsumerThread", "_create_worker_consumer", "(self, transport)"),
     ("faust.transport.drivers.aiokafka", "AIOKafkaConsumerThread", "_ensure_consumer", "(self)"),

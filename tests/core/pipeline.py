@@ -97,15 +97,15 @@ class Pipeline:
         state = LogState()
         for start in range(0, len(rows), batch_rows):
             state.read(log_batch(rows[start : start + batch_rows], start))
-        partition, meta, pages = restore_partition(state, Rulebook(self.policies))
+        restored = restore_partition(state, Rulebook(self.policies))
+        partition, meta = restored.partition, restored.meta
         # Only `prepare` is asked of it, which sends nothing: it needs no log.
         self.flusher = Flusher(0, TOPICS, cast(Any, None), no_wall)
         assert state.epoch == self._epoch
-        self._epoch = self.flusher.epoch = state.epoch + 1
+        self._epoch = state.epoch + 1
+        self.flusher.succeed(state, self._epoch, len(self.log))
         self.log.append((CLAIM_KEY, b"", epoch_headers(self._epoch)))
-        self.flusher.flush_number = meta.flush_number
-        self.flusher.rows.pages = pages
-        self.flusher._stale = state.stale_keys()
+        self.flusher.rows.pages = restored.pages
         self.processor = PartitionProcessor(partition, self._clock_mode, self._wall)
         for queue, position, awaited in zip(self.processor.queues, meta.positions, meta.awaited, strict=True):
             queue.position = queue.fetched = position
@@ -131,7 +131,7 @@ class Pipeline:
         self.log += cast(list[LogRow], flush.rows)
         self.log.append((META_KEY, encode_meta(flush.meta), epoch_headers(self._epoch)))
         self._settled = len(self.log)
-        self.published += [encode_transition(transition) for transition in flush.transitions]
+        self.published += [entry.value for entry in flush.outbox.transitions]
         self.page_counts.append(dict(self.flusher.rows.pages))
 
     def feed(self, logs: Logs, sizes: Sequence[int], random: Random) -> bool:

@@ -15,7 +15,9 @@ from streams.codecs.dead_letters import ERROR_HEADERS, error_fields
 from streams.codecs.event_lines import InputRecord
 from streams.domain.policy import DEFAULT_POLICY, PolicySet
 from streams.engine.backtest import backtest
+from streams.engine.partitioning import partition_of
 from streams.testing.bad import BAD_KINDS, bad_record
+from tests.core.foreign_headers import BytesName, Record, send_one_batch
 from tests.integration.pipeline import Pipeline, pipeline, wait_for
 
 pytestmark = pytest.mark.integration
@@ -104,3 +106,34 @@ def test_every_kind_of_bad_input(running: Pipeline) -> None:
     published = running.read(settings.flag_status_changed_topic)
     assert [json.loads(record.value or b"")["current_status"] for record in published] == expected
     assert "impacted" in expected, "thirty-odd lines past their ship_by and never shipped"
+
+
+def statuses(records: list[InputRecord]) -> list[str]:
+    result = backtest(records, PolicySet((DEFAULT_POLICY,)), partitions=2)
+    return [t.current_status for emitted in result.transitions for t in emitted]
+
+
+def test_a_header_name_that_is_not_utf8(running: Pipeline) -> None:
+    settings = running.settings
+    # As many as are needed for the first transition: with one record lost there would be none.
+    many = [placed(number) for number in range(100)]
+    good = next(many[:count] for count in range(100) if statuses(many[:count]))
+    foreign = [(BytesName(b"a\xffb"), b"1"), ("trace", b"2")]
+    records: list[Record] = [(record.key, record.value, foreign if n % 3 == 0 else ()) for n, record in enumerate(good)]
+    records.insert(4, (b"P1", b"not JSON", foreign))
+    running.run("topics", "create", "--for-replay")
+    running.start_worker()
+    servers, topic = running.environment["FLAGGED_BROKER"], settings.input_topics[0]
+    partition = partition_of(b"P1", 2)
+    assert asyncio.run(send_one_batch(servers, topic, partition, records, NOON)) == 0
+
+    wait_for(lambda: len(running.read(settings.dead_letters_topic)) >= 1, "the dead letter")
+    empty = running.directory / "empty.jsonl"
+    empty.touch()
+    running.run("replay", str(empty), "--wait")
+    [letter] = running.read(settings.dead_letters_topic)
+    assert (letter.key, letter.value) == (b"P1", b"not JSON")
+    assert list(letter.headers[:2]) == [("a\\xffb", b"1"), ("trace", b"2")]
+    assert error_fields(letter.headers)["fp-error-offset"] == "4"
+    published = running.read(settings.flag_status_changed_topic)
+    assert [json.loads(record.value or b"")["current_status"] for record in published] == statuses(good)

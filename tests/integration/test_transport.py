@@ -18,8 +18,10 @@ from faust.types import TP
 from streams.broker import EmbeddedBroker
 from streams.engine.admin import TopicSpec, ensure_topics
 from streams.engine.batch import RecordBatch
+from streams.engine.log_reader import read_partition
 from streams.engine.transport import BatchConsumer, TransportSettings, consumer_of, install
 from streams.errors import UserError
+from tests.core.foreign_headers import BytesName, Record, send_one_batch
 from tests.integration.waiting import LONG_S, eventually, in_loop
 
 pytestmark = pytest.mark.integration
@@ -211,6 +213,39 @@ async def test_batches_are_complete_and_in_order(
     assert rows[0] == (b"k", 1_700_000_000_000, (("n", b"0"),))
     headers = [headers for batch in batches for headers in batch.headers][:900]
     assert headers == [(("n", b"%d" % number),) if number % 3 == 0 else () for number in range(900)]
+
+
+@pytest.mark.parametrize("batch_transport", [True, False])
+@pytest.mark.parametrize("compression", [None, "lz4"])
+@pytest.mark.parametrize("max_records", [2, 2000])
+@in_loop
+async def test_a_header_name_that_is_not_utf8_stops_nothing(
+    broker: EmbeddedBroker, max_records: int, compression: str | None, batch_transport: bool
+) -> None:
+    [topic] = await new_topics(broker)
+    before, after = numbered(b"before", 20), numbered(b"after", 20)
+    foreign: list[Record] = [(b"k", value, [("n", b"1")]) for value in numbered(b"foreign", 7)]
+    foreign[3] = (b"k", foreign[3][1], [("n", b"1"), (BytesName(b"a\xffb"), b"2")])
+    await fill(broker, topic, before)
+    base = await send_one_batch(broker.bootstrap_servers, topic, 0, foreign, 1_700_000_000_000, compression)
+    assert base == 20
+    await fill(broker, topic, after)
+    values = [*before, *(value for _, value, _ in foreign), *after]
+    tp = TP(topic, 0)
+    engine = Engine()
+    settings = TransportSettings(max_records=max_records, batch_transport=batch_transport)
+    async with running(broker, f"group-{topic}", [topic], engine, settings):
+        await eventually(lambda: len(engine.values(tp)) >= len(values), "all records")
+    assert engine.values(tp) == values
+    assert [offset for batch in engine.batches[tp] for offset in batch.offsets] == list(range(47))
+    headers = [headers for batch in engine.batches[tp] for headers in batch.headers]
+    assert headers[23] == (("n", b"1"), ("a\udcffb", b"2"))
+    assert headers[22] == headers[24] == (("n", b"1"),)
+    for start in (0, 22, 23, 24):
+        connection = {"bootstrap_servers": broker.bootstrap_servers}
+        read = [b async for b in read_partition(connection, topic, 0, start=start, max_records=max_records)]
+        assert [value for batch in read for value in batch.values] == values[start:]
+        assert [names for batch in read for names in batch.headers] == headers[start:]
 
 
 @in_loop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from streams.codecs.meta import Meta
+from streams.codecs.meta import Meta, Outbox
 from streams.domain.buckets import COUNTERS, unpack
 from streams.domain.lines import CANCELLED, EXTENDED, PLACED, PLACED_UNCOUNTED, REVERTED, SHIPPED
 from streams.domain.policy import METRICS
@@ -58,8 +58,15 @@ def meta_view(meta: Meta) -> dict[str, Any]:
         "positions": meta.positions,
         "awaited": meta.awaited,
         "flush_number": meta.flush_number,
-        "outbox": [[e.product_id, e.sequence, e.effective_at, e.value.decode()] for e in meta.outbox],
-        "snapshots": meta.snapshots,
+        "outbox_rows": meta.outbox_rows,
+    }
+
+
+def outbox_view(outbox: Outbox) -> dict[str, Any]:
+    """All that outbox rows keep."""
+    return {
+        "transitions": [[e.product_id, e.sequence, e.effective_at, e.value.decode()] for e in outbox.transitions],
+        "snapshots": outbox.snapshots,
     }
 
 

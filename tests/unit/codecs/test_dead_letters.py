@@ -26,6 +26,13 @@ def test_key_value_and_headers_are_kept_and_six_headers_appended() -> None:
     assert len(headers) == 3
 
 
+def test_a_header_name_that_is_not_utf8_is_escaped_so_that_it_can_be_written() -> None:
+    headers = [("na\udcff\udcfeme", b"1"), ("naïve", b"2"), ("a\\xffb", b"3")]
+    _, _, sent = dead_letter("t", 0, 0, None, b"v", headers, REFUSED)
+    assert sent[:3] == [("na\\xff\\xfeme", b"1"), ("naïve", b"2"), ("a\\xffb", b"3")]
+    assert all(name.encode() for name, _ in sent)
+
+
 @pytest.mark.parametrize("headers", [None, (), []])
 def test_a_record_of_nulls(headers: list[tuple[str, bytes | None]] | None) -> None:
     refused = Refused(Reason.NULL_VALUE, "the value is null")

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from streams.codecs import row
-from streams.codecs.meta import decode_meta, encode_meta
+from streams.codecs.meta import decode_meta, decode_outbox, encode_meta, encode_outbox
 from streams.codecs.row import PAGE_PREFIX, RowWriter, decode_product, page_key, product_of
 from streams.domain.policy import DEFAULT_POLICY, PolicySet
 from streams.domain.product import Product
 from streams.domain.rulebook import Rulebook
-from tests.unit.codecs.row_views import meta_view, product_view
+from tests.unit.codecs.row_views import meta_view, outbox_view, product_view
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "rows-v1.json").read_text())
 PRODUCTS = [pytest.param(entry, id=entry["description"]) for entry in GOLDEN["products"]]
@@ -57,6 +57,13 @@ def test_the_meta_row_says_what_it_said_and_is_written_as_it_was() -> None:
     meta = decode_meta(value)
     assert meta_view(meta) == GOLDEN["meta"]["state"]
     assert encode_meta(meta) == value
+
+
+def test_the_outbox_says_what_it_said_and_is_written_as_it_was() -> None:
+    values = [bytes.fromhex(value) for value in GOLDEN["outbox"]["rows"]]
+    outbox = decode_outbox(values)
+    assert outbox_view(outbox) == GOLDEN["outbox"]["state"]
+    assert [value for _, value in encode_outbox(outbox)] == values
 
 
 def test_the_keys_of_pages() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streams.codecs import row
-from streams.codecs.row import PAGE_PREFIX, Row, RowError, RowWriter, decode_product, page_key, page_of
+from streams.codecs.row import PAGE_PREFIX, Row, RowError, RowWriter, decode_product, line_item, page_key, page_of
 from streams.domain.product import Product
 from tests.core.scene import BUCKET_MS, DAY_MS, FEES, HOUR_MS, STOCK, T0, Scene, policy
 from tests.unit.codecs.row_views import product_view
@@ -123,7 +123,7 @@ def test_from_so_many_items_on_there_are_pages_and_a_cut_writes_what_changed() -
     assert table.check() == 2
     # An order, and a fee by its event_id and by its order.
     scene.shipped("O003", T0 + 1)
-    assert [key for key, _ in table.write()] == [KEY, page_key(KEY, page_of("O003", 2))]
+    assert [key for key, _ in table.write()] == [KEY, page_key(KEY, page_of(line_item(("O003", "1")), 2))]
     scene.fee(T0 + 2, order_id="O004", event_id="fee")
     changed = {page_of("O004", 2), page_of("fee", 2)}
     assert [key for key, _ in table.write()] == [KEY, *(page_key(KEY, page) for page in sorted(changed))]
@@ -168,7 +168,7 @@ def test_a_line_that_is_forgotten_leaves_its_page() -> None:
     table.write()
     scene.until(T0 + HOUR_MS + 7 * DAY_MS + 1)
     scene.product()
-    assert [key for key, _ in table.write()] == [KEY, page_key(KEY, page_of("O004", 2))]
+    assert [key for key, _ in table.write()] == [KEY, page_key(KEY, page_of(line_item(("O004", "1")), 2))]
     assert ("O004", "1") not in table.read()[0].lines
     assert table.check() == 2
 
@@ -219,7 +219,7 @@ def test_a_product_that_was_read_goes_on_writing_what_changed() -> None:
     scene.partition.products["P1"] = product
     table.writer = RowWriter({"P1": pages})
     scene.shipped("O002", T0 + 1)
-    assert [key for key, _ in table.write()] == [KEY, page_key(KEY, page_of("O002", 2))]
+    assert [key for key, _ in table.write()] == [KEY, page_key(KEY, page_of(line_item(("O002", "1")), 2))]
     assert table.check() == 2
     # Where nobody knows what of it is good, all of it is written.
     product.touched = None

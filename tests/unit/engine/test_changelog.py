@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from streams.codecs.meta import CLAIM_KEY, META_KEY, Meta, encode_meta, epoch_headers
+from streams.codecs.meta import (
+    CLAIM_KEY,
+    META_KEY,
+    Meta,
+    Outbox,
+    OutboxEntry,
+    encode_meta,
+    encode_outbox,
+    epoch_headers,
+    outbox_key,
+)
 from streams.codecs.row import RowWriter, page_key
 from streams.domain.rulebook import Rulebook
 from streams.engine.changelog import LogState, restore_partition
@@ -143,15 +153,27 @@ def test_a_partition_is_its_rows_and_its_clock() -> None:
     state = LogState(meta=encode_meta(Meta(clock=T0 + 5, positions=[1, 2, 3, 4])))
     for product in scene.partition.products.values():
         state.rows.update({key: value for key, value in writer.encode(product.id, product) if value is not None})
-    partition, told, pages = restore_partition(state, Rulebook(policy_set(None)))
-    assert (partition.clock, told.positions, pages) == (T0 + 5, [1, 2, 3, 4], {})
+    restored = restore_partition(state, Rulebook(policy_set(None)))
+    partition = restored.partition
+    assert (partition.clock, restored.meta.positions, restored.pages) == (T0 + 5, [1, 2, 3, 4], {})
     assert set(partition.products) == {"Pé", "P2"}
     assert partition.statuses == [2, 0, 0, 0]
 
 
 def test_an_empty_log_is_an_empty_partition() -> None:
-    partition, told, pages = restore_partition(LogState(), Rulebook(policy_set(None)))
-    assert (partition.clock, partition.products, told, pages) == (None, {}, Meta(), {})
+    restored = restore_partition(LogState(), Rulebook(policy_set(None)))
+    assert (restored.partition.clock, restored.partition.products) == (None, {})
+    assert (restored.meta, restored.outbox, restored.pages) == (Meta(), Outbox(), {})
+
+
+def test_a_part_of_the_outbox_that_is_missing_is_told() -> None:
+    outbox = Outbox([OutboxEntry("P1", 1, T0, b"{}")], ["P1"])
+    rows = dict(encode_outbox(outbox))
+    state = LogState(meta=encode_meta(Meta(clock=T0, outbox_rows=2)), rows=dict(rows))
+    assert restore_partition(state, Rulebook(policy_set(None))).outbox == outbox
+    del state.rows[outbox_key(1)]
+    with pytest.raises(UserError, match="1 outbox rows of the last cut are missing"):
+        restore_partition(state, Rulebook(policy_set(None)))
 
 
 @pytest.mark.parametrize(
@@ -176,5 +198,5 @@ def test_pages_belong_to_the_product_of_their_key() -> None:
     state = LogState(meta=encode_meta(Meta(clock=T0)))
     # A page of a product without a header is left over: it is nobody's.
     state.rows = {b"P1": header, page_key(b"P2", 0): b"\x01\x93\x90\x90\x90"}
-    partition, _, _ = restore_partition(state, Rulebook(policy_set(None)))
+    partition = restore_partition(state, Rulebook(policy_set(None))).partition
     assert set(partition.products) == {"P1"}

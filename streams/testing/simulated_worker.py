@@ -1,0 +1,251 @@
+"""A worker of the simulator: the real flusher, recovery and processor, in the order of `engine.engine` and
+`engine.runner`, but moved on step by step from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from streams.codecs.event_lines import InputRecord
+from streams.domain.policy import PolicySet
+from streams.domain.rulebook import Rulebook
+from streams.engine.batch import Headers, RecordBatch
+from streams.engine.changelog import LogState, restore_partition
+from streams.engine.cut import OutputTopics, snapshot_rows
+from streams.engine.flush import Flusher
+from streams.engine.processor import REPLAY_ENDS_HEADER, TOPIC_COUNT, PartitionProcessor
+from streams.testing.fake_log import FakeLog, Task
+
+TOPICS = OutputTopics(
+    changelog="changelog",
+    transitions="transitions",
+    snapshots="snapshots",
+    dead_letters="dead-letters",
+    inputs=("orders", "cancellations", "shipping-fees", "impressions"),
+    source="/simulation",
+)
+
+
+def still_wall() -> int:
+    """A wall clock that stands: nothing may depend on it."""
+    return 0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of the engine that are put to the test; a mutation replaces one. `positions` says, of the cut's and
+    the group's committed positions, from which a new owner reads on."""
+
+    flusher: type[Flusher] = Flusher
+    log_state: type[LogState] = LogState
+    processor: type[PartitionProcessor] = PartitionProcessor
+    positions: Callable[[list[int], list[int]], list[int]] = lambda cut, _committed: cut
+
+
+class Input:
+    """The four input topics of one partition. `present`: how much of each is there yet; the rest is announced."""
+
+    def __init__(self, logs: Sequence[Sequence[InputRecord]], *, announced: bool) -> None:
+        self.logs = logs
+        self.ends = [len(log) for log in logs]
+        self.present = [0] * TOPIC_COUNT if announced else list(self.ends)
+        self.committed = [0] * TOPIC_COUNT
+        self._announcement: Headers = ()
+        if announced:
+            self._announcement = ((REPLAY_ENDS_HEADER, ",".join(map(str, self.ends)).encode()),)
+
+    def fetch(self, partition: int, topic: int, start: int, count: int) -> RecordBatch | None:
+        """Up to so many records from an offset on, None if there is nothing there yet."""
+        stop = min(start + count, self.present[topic])
+        if start >= stop:
+            return None
+        records = self.logs[topic][start:stop]
+        return RecordBatch(
+            topic=TOPICS.inputs[topic],
+            partition=partition,
+            start_offset=start,
+            next_offset=stop,
+            highwater=self.present[topic],
+            offsets=list(range(start, stop)),
+            timestamps=[record.timestamp_ms for record in records],
+            keys=[record.key for record in records],
+            values=[record.value for record in records],
+            headers=[self._announcement if start == 0 and i == 0 else () for i in range(len(records))],
+        )
+
+
+class Runner:
+    """One partition in the hands of one worker: taking it over, working, and giving it up.
+
+    `stopping`: told to give it up in good order. `parked`: has done so. `failed`: the error that stops its worker.
+    `check_due`: it is to look, once it has nothing to apply, whether somebody else has written snapshots.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        log: FakeLog,
+        source: Input,
+        policies: PolicySet,
+        parts: Parts,
+        random: Random,
+        parked: Runner | None = None,
+    ) -> None:
+        self.partition = partition
+        self.processor: PartitionProcessor
+        self.flusher: Flusher
+        self.stopping = self.parked = False
+        self.failed: Exception | None = None
+        self._log = log
+        self._source = source
+        self._policies = policies
+        self._parts = parts
+        self._random = random
+        self.check_due = False
+        self._flushing: Task | None = None
+        self._checking: Task | None = None
+        self._flushed_positions: list[int] = []
+        self.taking: Task | None = Task(self._take(parked, list(source.present)))
+
+    @property
+    def tasks(self) -> list[Task]:
+        """What waits for an answer."""
+        return [
+            task for task in (self.taking, self._flushing, self._checking) if task is not None and not task.finished
+        ]
+
+    @property
+    def can_step(self) -> bool:
+        """Whether anything but an answer is missing."""
+        if self.failed or self.parked:
+            return False
+        if self.taking is not None:
+            return self.taking.ready
+        return self._checking is None or self._checking.ready
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all there is was applied and flushed."""
+        return (
+            self.taking is None
+            and self._flushing is None
+            and self._checking is None
+            and not self.check_due
+            and not self._has_changes()
+            and self.processor.positions == self._source.ends
+        )
+
+    def kill(self) -> None:
+        """End at once; what was sent stays under way."""
+        for task in self.tasks:
+            task.kill()
+        self.taking = self._flushing = self._checking = None
+
+    # -- as Engine._take and Engine._recover
+
+    async def _take(self, parked: Runner | None, ends: list[int]) -> None:
+        if parked is not None and await self._log.end(TOPICS.changelog, self.partition) == parked.flusher.expected:
+            self.processor, self.flusher = parked.processor, parked.flusher
+            for queue in self.processor.queues:
+                queue.reset()
+        else:
+            await self._recover()
+        for queue, end in zip(self.processor.queues, ends, strict=True):
+            queue.end = max(queue.end, end)
+        self._flushed_positions = self.processor.positions
+
+    async def _recover(self) -> None:
+        flusher = self._parts.flusher(self.partition, TOPICS, self._log, still_wall)
+        state = self._parts.log_state()
+        await flusher.read_on(state)
+        await flusher.claim(state)
+        restored = restore_partition(state, Rulebook(self._policies))
+        flusher.rows.pages = restored.pages
+        processor = self._parts.processor(restored.partition, "event", still_wall)
+        positions = self._parts.positions(restored.meta.positions, self._source.committed)
+        for queue, position, awaited in zip(processor.queues, positions, restored.meta.awaited, strict=True):
+            queue.position = queue.fetched = position
+            queue.awaited = awaited
+        snapshots = snapshot_rows(restored.partition, restored.outbox.snapshots, flusher.epoch)
+        await flusher.publish(restored.outbox.transitions, snapshots)
+        flusher.durable_positions = list(restored.meta.positions)
+        self.processor, self.flusher = processor, flusher
+
+    # -- as PartitionRunner
+
+    def step(self, flush_chance: float) -> None:
+        """Move on a little: hear an answer, or apply a few records and perhaps begin a flush."""
+        if self.taking is not None:
+            self.taking.resume()
+            if self.taking.finished:
+                self.failed, self.taking = self.taking.error, None
+            return
+        if self._checking is not None:
+            self._checking.resume()
+            if self._checking.finished:
+                self.failed, self._checking = self._checking.error, None
+            return
+        flushing = self._flushing
+        if flushing is not None and flushing.ready and self._random.random() < 0.7:
+            flushing.resume()
+            if flushing.finished:
+                self.failed, self._flushing = flushing.error, None
+        elif self.stopping:
+            self._stop()
+        else:
+            self._work(flush_chance)
+
+    def _stop(self) -> None:
+        if self._flushing is None:
+            if self._has_changes():
+                self._flush()
+            else:
+                self.parked = True
+
+    def _work(self, flush_chance: float) -> None:
+        random, processor = self._random, self.processor
+        for topic in range(TOPIC_COUNT):
+            if random.random() < 0.5:
+                batch = self._source.fetch(
+                    self.partition, topic, processor.queues[topic].fetched, random.choice((1, 2, 5, 100))
+                )
+                if batch is not None:
+                    processor.offer(topic, batch)
+        applied = processor.run(random.choice((1, 3, 8, 100)))
+        if applied == 0 and self._flushing is None and (self.check_due or random.random() < 0.02):
+            self.check_due = False
+            self._checking = Task(self.flusher.check_snapshots())
+        elif self._flushing is None and self._has_changes() and random.random() < flush_chance:
+            self._flush()
+
+    def _has_changes(self) -> bool:
+        processor = self.processor
+        return (
+            not processor.partition.cut.is_empty
+            or bool(processor.tally.dead_letters)
+            or processor.positions != self._flushed_positions
+            or self.flusher.must_write
+        )
+
+    def _flush(self) -> None:
+        flush = self.flusher.prepare(self.processor, *self.processor.take())
+        self._flushed_positions = flush.meta.positions
+        self._flushing = Task(self.flusher.send(flush))
+
+
+class Worker:
+    """A process: it lives, sleeps or is dead, with all its runners. `parked`: given up in good order, state kept."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.asleep = False
+        self.runners: list[Runner] = []
+        self.parked: dict[int, Runner] = {}
+
+    def kill(self) -> None:
+        """As kill -9."""
+        for runner in self.runners:
+            runner.kill()
+        self.runners.clear()
+        self.parked.clear()
