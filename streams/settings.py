@@ -129,7 +129,7 @@ class Settings:
         1 * SECOND_MS, values.duration(1, MINUTE_MS), "Longest time between two flushes of changed state."
     )
     flush_bytes: int = _setting(
-        # Kafka takes a flush whole, as one record batch: the producer's limit is 12 MB.
+        # Kafka takes a flush whole, as one record batch: the producer's limit is 15 MB.
         4_000_000,
         values.size(1_000, 10_000_000),
         "Changed state that brings the next flush forward.",

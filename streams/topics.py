@@ -20,7 +20,7 @@ def topic_specs(settings: Settings, *, keep_input: bool = False) -> list[TopicSp
     inputs = [_spec(settings, name, {"cleanup.policy": "delete", **retention}) for name in settings.input_topics]
     changelog = {
         "cleanup.policy": "compact",
-        # A cut is one record batch, of up to 12 MB (see engine.flush).
+        # A cut is one record batch, of up to 8 MB, or one large row of up to 15 (see engine.cut).
         "max.message.bytes": str(16 * MIB),
         # Rows of a worker that had lost its partition are repaired by the next writer, well before this.
         "min.compaction.lag.ms": str(3_600_000),

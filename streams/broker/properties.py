@@ -13,7 +13,7 @@ from streams.broker.jars import missing_extra
 HOST: Final = "127.0.0.1"
 
 MESSAGE_MAX_BYTES: Final = 16 * 1024 * 1024
-"""A flush is one record batch (all dirty rows of a partition), up to 12 MB as the producer makes them; 16 MiB leaves
+"""A flush is one record batch (all dirty rows of a partition), up to 15 MB as the producer makes them; 16 MiB leaves
 room for its overhead. A topic can be told less, not more."""
 
 _LONG_MAX: Final = 2**63 - 1

@@ -88,5 +88,6 @@ def test_pages_that_were_not_written_again_are_still_the_products() -> None:
         pipeline.restart(compact=True)
         assert pipeline.rates() == ask_oracle(generated.logs, None, None).rates()
     assert pages >= 16
-    # One event: header, meta row and the page of its order.
-    assert sorted(rows_at_once)[len(rows_at_once) // 2] == 3
+    # One event: header, meta row, the page of its line, and one of the outbox (the snapshot that it caused, or a
+    # tombstone for the one before).
+    assert sorted(rows_at_once)[len(rows_at_once) // 2] <= 4
