@@ -69,7 +69,7 @@ class Simulation:
     def run(self) -> None:
         """All of it. Raises Broken, or whatever the engine raises."""
         with self._limits():
-            steps = self.random.choice((40, 100, 250))
+            steps = self.random.choice((50, 150, 350))
             while self.steps < steps:
                 self._disturbed_step()
             self._calm_down()

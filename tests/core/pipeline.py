@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from streams.codecs.event_lines import InputRecord
 from streams.codecs.meta import CLAIM_KEY, META_KEY, encode_meta, epoch_headers
-from streams.codecs.outputs import encode_transition
 from streams.domain.partition import Partition
 from streams.domain.policy import PolicySet
 from streams.domain.rulebook import Rulebook
