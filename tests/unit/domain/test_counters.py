@@ -127,6 +127,18 @@ def test_a_line_is_due_once_the_clock_has_passed_ship_by() -> None:
     assert (scene.numbers(LATE), scene.numbers(OVERDUE)) == ((1, 1), (1, 1))
 
 
+def test_an_event_at_ship_by_finds_the_line_not_due_yet() -> None:
+    scene = Scene()
+    scene.placed("O", T0, ship_by=T0)
+    assert scene.counted() == {"placed": 1}
+    assert scene.product().threats == 1
+    scene.placed("late", T0, ship_by=T0 - 1)
+    assert scene.counted() == {"placed": 2, "due": 1, "late": 1, "overdue": 1}
+    scene.until(T0 + 1)
+    assert scene.counted() == {"placed": 2, "due": 2, "late": 2, "overdue": 2}
+    assert scene.product().threats == 0
+
+
 def test_a_line_that_moves_its_deadline_moves_its_counts() -> None:
     scene = Scene()
     scene.placed("O", T0, ship_by=T0 + HOUR_MS)

@@ -22,6 +22,9 @@ from tests.core.scene import DAY_MS, FEES, T0, Scene, policy
         ("0", "0.01", "1.2", False),
         ("1", "1", "1", False),
         ("1E+15", "1E-15", "1.2", True),
+        # Products of more digits than a Decimal context keeps by default.
+        ("1.20" + "0" * 37 + "11", "1." + "0" * 39 + "1", "1.2", False),
+        ("1.20" + "0" * 37 + "13", "1." + "0" * 39 + "1", "1.2", True),
         ("1" + "0" * 15 + "." + "0" * 30_000 + "1", "1" + "0" * 15 + "." + "0" * 30_001, "1", True),
     ],
 )

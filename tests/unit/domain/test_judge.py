@@ -398,6 +398,23 @@ def test_threshold_breach_comes_before_correction() -> None:
     assert scene.transitions[-1].cause == "threshold_breach"
 
 
+def test_correction_is_the_cause_only_if_a_metric_that_fell_was_corrected() -> None:
+    """A reversion makes a line count as placed again, so that one rate falls; the k it lowers is another metric's."""
+    metrics = {STOCK: QUICK | {"impacted": "1", "at_risk": "0.25"}}
+    scene = Scene(policy(dwell_ms=0, metrics=metrics | {name: {"enabled": False} for name in (FAULT, OVERDUE)}))
+    scene.many_placed(range(5))
+    scene.placed("held", T0, ship_by=T0)
+    scene.cancelled("held", T0 + 1, "buyer_request")  # within the hold, and past its ship_by
+    scene.cancelled("O000", T0 + 2)
+    scene.cancelled("O001", T0 + 2)
+    assert (scene.numbers(STOCK), scene.numbers(LATE)) == ((2, 5), (1, 1))
+    scene.many_placed(range(10, 15), T0 + 3)  # 2 of 10 is 0.8 x 0.25: not below it
+    assert scene.levels() == [(2, {STOCK: "at_risk"})]
+    scene.reverted("held", T0 + 4)
+    assert (scene.numbers(STOCK), scene.numbers(LATE)) == ((2, 11), (0, 0))
+    assert scene.story()[1:] == [(4, "at_risk -> resolved", "recovered")]
+
+
 def test_policy_changed_comes_before_threshold_breach_and_resolved_expired() -> None:
     scene, at = resolved_quickly()
     assert at == T0 + 7

@@ -141,6 +141,13 @@ def test_exit_at_risk_likewise(k: int, n: int, exits: bool) -> None:
     assert rule().exits_at_risk(k, n) is exits  # 0.8 x 0.025 is 0.02
 
 
+def test_a_ratio_of_more_digits_than_a_double_has_compares_exactly() -> None:
+    # 1/3 and both of these are one and the same double.
+    for ratio, exits in (("0.33333333333333331", False), ("0.33333333333333334", True)):
+        made = policy(exit_ratio=Decimal(ratio), metrics={STOCK: {"impacted": "1", "n_min": 3, "k_min": 1}})
+        assert make_plan(made, BUCKET_MS).rules[0].exits_impacted(1, 3) is exits
+
+
 # -- plans
 
 

@@ -107,10 +107,8 @@ def flag(partition: Partition, products: Sequence[str], at: int) -> None:
     scene.partition = partition
     for product in products:
         scene.placed(f"{product}-O", at, product_id=product)
-    told = []
     for product in products:
         scene.cancelled(f"{product}-O", at + 1, product_id=product)
-        told += scene.transitions[len(told) :]
     partition.cut.transitions[:0] = scene.transitions
 
 
