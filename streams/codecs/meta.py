@@ -36,14 +36,15 @@ class OutboxEntry(msgspec.Struct, array_like=True, frozen=True):
 
 class Meta(msgspec.Struct, array_like=True, kw_only=True):
     """One cut: `clock` (ms, None before the first accepted event), the next offset of each input topic in SPEC 2's
-    order, the offsets up to which a replay has announced records, the number of the flush, and how many outbox rows
-    belong to it."""
+    order, the offsets up to which a replay has announced records, the number of the flush, how many outbox rows
+    belong to it, and the offset up to which the snapshot topic is known to be this partition's owners' own."""
 
     clock: int | None = None
     positions: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0, 0])
     awaited: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0, 0])
     flush_number: int = 0
     outbox_rows: int = 0
+    snapshots_end: int = 0
 
 
 class Outbox(msgspec.Struct):

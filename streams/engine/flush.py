@@ -99,7 +99,8 @@ class Flusher:
             # Somebody claimed as much or more in between. Beyond our own claim there may be more of theirs.
             await self.read_on(state, base + 1)
         self.succeed(state, epoch, base)
-        self._expected_snapshot = await self._log.end(self.topics.snapshots, self.partition)
+        # What was written to the snapshot topic since the last cut may be a sleeper's: it is written again.
+        await self.look_for_others()
 
     def succeed(self, state: LogState, epoch: int, claimed_at: int) -> None:
         """Go on from what has been read, as the writer whose claim of this epoch landed at this offset."""
@@ -108,6 +109,7 @@ class Flusher:
         self._stale = state.stale_keys()
         meta = state.decode_meta()
         self.flush_number, self._outbox_rows = meta.flush_number, meta.outbox_rows
+        self._expected_snapshot = meta.snapshots_end
 
     async def read_on(self, state: LogState, end: int | None = None) -> None:
         """Read the changelog partition on, up to `end` or else to its present end."""
@@ -134,6 +136,7 @@ class Flusher:
             awaited=[queue.awaited for queue in processor.queues],
             flush_number=self.flush_number,
             outbox_rows=self._outbox_rows,
+            snapshots_end=self._expected_snapshot,
         )
         return Flush(
             rows=rows,
@@ -225,8 +228,15 @@ class Flusher:
             self._expected_snapshot = offsets[-1] + 1
         self.outbox_stands = bool(outbox or snapshots)
 
-    async def check_snapshots(self) -> None:
-        """Look whether somebody else wrote snapshots since our last; not while a flush is under way. Raises Fenced."""
+    async def look_for_others(self) -> None:
+        """Look whether somebody else wrote rows or snapshots since our last; for an owner who has nothing to write.
+
+        Not while a flush is under way. Raises Fenced.
+        """
+        end = await self._log.end(self.topics.changelog, self.partition)
+        if end > self.expected:
+            await self._inspect_intruder(end)
+            self.expected = end
         end = await self._log.end(self.topics.snapshots, self.partition)
         if end > self._expected_snapshot:
             await self._inspect_snapshots(end)

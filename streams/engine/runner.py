@@ -27,8 +27,8 @@ DEAD_LETTERS_MAX = 2_000
 DEAD_LETTER_BYTES_MAX = 8_000_000
 # How often an idle partition looks whether its clock may move, s: twice in SPEC 5's steps of a second.
 TICK_S = 0.5
-# How often an idle partition looks whether a zombie has written snapshots since, s.
-SNAPSHOT_CHECK_S = 5.0
+# How often an idle partition looks whether a zombie has written since, s.
+LOOK_FOR_OTHERS_S = 5.0
 # How often the clock of an idle partition is made durable, s: for it must not go back (SPEC 5).
 CLOCK_CUT_S = 60.0
 _ROW_BYTES_GUESS = 600
@@ -77,7 +77,7 @@ class PartitionRunner:
         self._flushed_at = monotonic()
         self._flushed_positions = processor.positions
         self._flushed_clock = processor.partition.clock
-        self._snapshots_checked_at = monotonic()
+        self._looked_at = monotonic()
         self._row_bytes = _ROW_BYTES_GUESS
 
     def start(self) -> None:
@@ -152,7 +152,7 @@ class PartitionRunner:
         """Wait for input, for the next tick, or for the time of the next flush."""
         timeout_s = TICK_S
         if self._flushing is None:
-            await self._check_snapshots()
+            await self._look_for_others()
         if self._has_changes() and self._flushing is None:
             timeout_s = min(timeout_s, max(0.0, self._flush_due_at() - monotonic()))
         waiters: set[asyncio.Task[object]] = {asyncio.ensure_future(self._wake.wait())}
@@ -164,10 +164,10 @@ class PartitionRunner:
             for waiter in waiters - {self._flushing}:
                 waiter.cancel()
 
-    async def _check_snapshots(self) -> None:
-        if monotonic() - self._snapshots_checked_at >= SNAPSHOT_CHECK_S:
-            await self.flusher.check_snapshots()
-            self._snapshots_checked_at = monotonic()
+    async def _look_for_others(self) -> None:
+        if monotonic() - self._looked_at >= LOOK_FOR_OTHERS_S:
+            await self.flusher.look_for_others()
+            self._looked_at = monotonic()
 
     def _resume_if_low(self) -> None:
         for topic in sorted(self._paused):

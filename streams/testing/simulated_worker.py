@@ -215,7 +215,7 @@ class Runner:
         applied = processor.run(random.choice((1, 3, 8, 100)))
         if applied == 0 and self._flushing is None and (self.check_due or random.random() < 0.02):
             self.check_due = False
-            self._checking = Task(self.flusher.check_snapshots())
+            self._checking = Task(self.flusher.look_for_others())
         elif self._flushing is None and self._has_changes() and random.random() < flush_chance:
             self._flush()
 

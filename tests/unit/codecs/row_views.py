@@ -59,6 +59,7 @@ def meta_view(meta: Meta) -> dict[str, Any]:
         "awaited": meta.awaited,
         "flush_number": meta.flush_number,
         "outbox_rows": meta.outbox_rows,
+        "snapshots_end": meta.snapshots_end,
     }
 
 

@@ -234,10 +234,10 @@ async def test_a_sleepers_snapshot_is_written_again() -> None:
     flag(owner.processor.partition, ["A"], T0)
     await owner.flush()
     await owner.flush()
-    await owner.flusher.check_snapshots()
+    await owner.flusher.look_for_others()
     assert not owner.flusher.must_write
     log.topics["snapshots"].append((b"A", None, epoch_headers(owner.flusher.epoch - 1)))
-    await owner.flusher.check_snapshots()
+    await owner.flusher.look_for_others()
     assert owner.flusher.must_write
     await owner.flush()
     key, value, _ = log.topics["snapshots"][-1]
@@ -245,7 +245,7 @@ async def test_a_sleepers_snapshot_is_written_again() -> None:
     assert json.loads(value or b"")["current_status"] == STATUS_NAMES[1]
     log.topics["snapshots"].append((b"A", None, epoch_headers(owner.flusher.epoch + 1)))
     with pytest.raises(Fenced):
-        await owner.flusher.check_snapshots()
+        await owner.flusher.look_for_others()
 
 
 def test_the_log_in_memory_is_one() -> None:
