@@ -37,6 +37,11 @@ unit: $(STAMP) ## Tests that need no broker: unit, property, contract
 integration: $(STAMP) ## Tests on a real broker, which they start themselves
 	$(PYTEST) -m integration
 
+.PHONY: simulation
+SEEDS ?= 10000
+simulation: $(STAMP) ## Simulate faults over the flush protocol; SEEDS=10000
+	$(BIN)/python -m streams.testing.simulation --seeds $(SEEDS)
+
 .PHONY: lint
 lint: $(STAMP) ## Style, types, and which way imports point
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -11,7 +12,8 @@ from streams.domain.transitions import STATUS_NAMES
 from streams.engine.batch import RecordBatch
 from streams.engine.cut import Flush
 from streams.engine.flush import Flusher
-from streams.engine.processor import PartitionProcessor
+from streams.engine.processor import DeadLetter, PartitionProcessor
+from streams.observability.logging import get_logger
 from streams.observability.metrics import Metrics
 
 # Applying this many takes 10 to 20 ms; then other partitions, and the group's heartbeats, have their turn.
@@ -32,6 +34,8 @@ LOOK_FOR_OTHERS_S = 5.0
 # How often the clock of an idle partition is made durable, s: for it must not go back (SPEC 5).
 CLOCK_CUT_S = 60.0
 _ROW_BYTES_GUESS = 600
+
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +221,7 @@ class PartitionRunner:
         for (type_name, outcome), count in tally.outcomes.items():
             if outcome != "control":
                 self._metrics.events(type_name or None, outcome, count)
-        for letter in tally.dead_letters:
-            self._metrics.dead_letters(letter.refused.reason.value)
+        self._tell_of_refused(tally.dead_letters)
         for transition in cut.transitions:
             self._metrics.transition(transition.previous_status, transition.current_status, transition.cause)
         flush = self.flusher.prepare(self.processor, cut, tally)
@@ -228,6 +231,25 @@ class PartitionRunner:
         self._flushed_positions = flush.meta.positions
         self._flushed_clock = flush.meta.clock
         return flush
+
+    def _tell_of_refused(self, letters: list[DeadLetter]) -> None:
+        """Count dead letters by reason, and log the first of each: a storm of bad input must not become one of logs."""
+        first: dict[str, DeadLetter] = {}
+        counts = Counter(letter.refused.reason.value for letter in letters)
+        for letter in letters:
+            first.setdefault(letter.refused.reason.value, letter)
+        for reason, count in counts.items():
+            batch, refused = first[reason].batch, first[reason].refused
+            self._metrics.dead_letters(reason, count)
+            logger.warning(
+                "input refused",
+                reason=reason,
+                count=count,
+                topic=batch.topic,
+                partition=batch.partition,
+                offset=batch.offsets[first[reason].index],
+                detail=str(refused),
+            )
 
     async def _send(self, flush: Flush) -> None:
         began = monotonic()

@@ -59,8 +59,8 @@ def running(broker: EmbeddedBroker, tmp_path: Path) -> Iterator[Pipeline]:
 
 @pytest.mark.parametrize(
     ("workers", "batch_max_records", "batch_transport"),
-    [(1, 1, True), (1, 2000, True), (3, 7, True), (3, 2000, True), (1, 2000, False)],
-    ids=["1x1", "1x2000", "3x7", "3x2000", "stock-transport"],
+    [(1, 1, True), (1, 7, True), (1, 2000, True), (3, 1, True), (3, 7, True), (3, 2000, True), (1, 2000, False)],
+    ids=["1x1", "1x7", "1x2000", "3x1", "3x7", "3x2000", "stock-transport"],
 )
 def test_transitions_equal_the_backtest(
     running: Pipeline,
