@@ -69,7 +69,6 @@ class PartitionRunner:
         self.processor = processor
         self.flusher = flusher
         self.failed = False
-        self.progress_at = monotonic()
         self._limits = limits
         self._metrics = metrics
         self._pause, self._resume = pause, resume
@@ -134,7 +133,6 @@ class PartitionRunner:
                 applied = self._apply()
                 await self._flush_if_due(caught_up=applied < SLICE_RECORDS)
                 if applied:
-                    self.progress_at = monotonic()
                     self._resume_if_low()
                     await asyncio.sleep(0)
                 else:
