@@ -15,7 +15,8 @@ from streams.domain.rulebook import Rulebook
 from streams.engine.backtest import BacktestResult
 from streams.engine.batch import Headers, RecordBatch
 from streams.engine.changelog import LogState, restore_partition
-from streams.engine.flush import Flusher, OutputTopics
+from streams.engine.cut import OutputTopics
+from streams.engine.flush import Flusher
 from streams.engine.processor import ClockMode, PartitionProcessor, Wall
 from tests.core.logs import Logs
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
-from streams.domain.buckets import ONE_FEE, ONE_LATE, ONE_PLACED, unpack
+from streams.domain.buckets import ONE_FEE, ONE_LATE, ONE_PLACED, unpack, window_total
 from streams.domain.counters import IMPRESSIONS_MAX, Counters
 from streams.domain.policy import DEFAULT_POLICY
 from streams.domain.rules import make_plan
@@ -74,6 +76,31 @@ def test_a_repeat_is_told_by_its_event_id_as_long_as_its_bucket_is_held() -> Non
     assert found.slide(1001, HELD)
     assert found.add_impressions("e", 1001, 7)
     assert found.impressions == {1001: 7}
+
+
+def test_what_lies_before_the_held_buckets_is_neither_counted_nor_remembered() -> None:
+    found = counters()
+    assert found.add_impressions("e", 880, 5)
+    assert found.tell_once("f", 880)
+    assert (found.seen, found.impressions) == ({}, {})
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_sliding_sums_are_those_of_the_buckets(seed: int) -> None:
+    random = Random(seed)
+    found, last = counters(), 1000
+    for _ in range(200):
+        if random.random() < 0.7:
+            bucket = last - random.choice((0, 1, 27, 28, 60, 119, 120, -1, -3))
+            found.add(bucket, random.choice((ONE_PLACED, ONE_FEE)))
+            if random.random() < 0.2 and bucket in found.buckets:
+                found.add(bucket, -found.buckets[bucket])
+        else:
+            last += random.choice((1, 1, 2, 30, 200))
+            found.slide(last, HELD)
+        held = {bucket: packed for bucket, packed in found.buckets.items() if bucket > last - HELD}
+        assert found.buckets == held
+        assert found.totals == [window_total(held, last, length) for length in PLAN.windows]
 
 
 def test_impressions_never_outgrow_a_row() -> None:

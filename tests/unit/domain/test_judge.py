@@ -328,6 +328,22 @@ def test_a_change_of_category_selects_another_policy_too() -> None:
     assert scene.transitions[-1].policy_version == "toys"
 
 
+def test_a_category_is_more_specific_than_a_region_and_both_together_most() -> None:
+    for left_out, expected in ((None, "both"), ("both", "category"), ("category", "region"), ("region", "all")):
+        names = ["both", "category", "region", "all"]
+        names = names[names.index(left_out) + 1 :] if left_out else names
+        selectors: dict[str, dict[str, Any]] = {
+            "both": {"region": "US", "category": "toys"},
+            "category": {"category": "toys"},
+            "region": {"region": "US"},
+            "all": {},
+        }
+        scene = Scene(*(policy(name, index, only=STOCK, **selectors[name]) for index, name in enumerate(names)))
+        scene.many_placed(range(20), category="toys")
+        scene.many_cancelled(range(3), FLAGGED_AT)
+        assert [one.policy_version for one in scene.transitions] == [expected]
+
+
 def test_a_new_policys_dwell_serves_for_what_has_held_already() -> None:
     quicker = T0 + DAY_MS
     scene = flagged(policy("slow", only=STOCK), policy("quick", quicker, only=STOCK, dwell_ms=12 * HOUR_MS))

@@ -110,6 +110,19 @@ def test_a_fact_told_twice_counts_once_and_of_two_contents_the_first_applied() -
     assert (line.placed_at, line.ship_by, line.fate, len(line.facts)) == (PLACED_AT, SHIP_BY, "open", 1)
 
 
+def test_a_line_of_very_many_facts_is_no_other() -> None:
+    line = told((placed(), *(shipped(PLACED_AT + 100 - number, f"s{number}") for number in range(100))))
+    assert line.shipped_at == PLACED_AT + 1
+    for number in (0, 15, 16, 99):
+        assert not line.add(shipped(PLACED_AT, f"s{number}"))
+        assert not Line(("O", "1"), line.facts).add(shipped(PLACED_AT, f"s{number}"))
+    assert len(line.facts) == 101
+    assert line.add(shipped(PLACED_AT + 2, "later scan"))
+    assert (line.shipped_at, line.last_fact_at) == (PLACED_AT + 1, PLACED_AT + 100)
+    assert line.add(shipped(PLACED_AT + 500, "latest scan"))
+    assert (line.shipped_at, line.last_fact_at) == (PLACED_AT + 1, PLACED_AT + 500)
+
+
 def test_a_line_not_placed_yet_counts_nothing_until_placed_arrives() -> None:
     unplaced = line_of(cancelled(PLACED_AT + 2 * H), extended(PLACED_AT, SHIP_BY + 1), reverted(PLACED_AT))
     assert (unplaced.placed_at, unplaced.ship_by, unplaced.counts) == (None, None, False)

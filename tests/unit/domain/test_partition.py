@@ -314,6 +314,34 @@ def test_numbers_change_by_time_as_well() -> None:
     assert snapshots(scene) == ["P1"]
 
 
+def test_numbers_of_a_resolved_product_are_kept_up_to_date_too() -> None:
+    scene = quick(dwell_ms=0, resolved_for_ms=100 * DAY_MS)
+    scene.placed("bad", T0)
+    scene.placed("good", T0, ship_by=T0 + DAY_MS)
+    scene.cancelled("bad", T0 + 1)
+    scene.reverted("bad", T0 + 2)
+    assert scene.transitions[-1].current_status == "resolved"
+    snapshots(scene)
+    # A line comes due; its bucket leaves the window of 7 days; those of 30 days let both buckets go.
+    for change in (T0 + DAY_MS + 1, T0 + 8 * DAY_MS, T0 + 30 * DAY_MS, T0 + 31 * DAY_MS):
+        scene.until(change - 1)
+        snapshots(scene)
+        scene.until(change)
+        assert snapshots(scene) == ["P1"]
+
+
+def test_an_event_that_changes_no_number_is_no_reason_for_a_snapshot() -> None:
+    scene = quick()
+    scene.placed("bad", T0)
+    scene.cancelled("bad", T0)
+    snapshots(scene)
+    scene.shipped("unknown", T0 + HOUR_MS)
+    scene.placed("platform", T0 + HOUR_MS, fulfilled_by="platform")
+    assert snapshots(scene) == []
+    scene.impressions(T0 + HOUR_MS, 5)
+    assert snapshots(scene) == ["P1"]
+
+
 def test_a_tombstone_is_asked_for_at_clear() -> None:
     scene = quick()
     scene.placed("O", T0)

@@ -186,6 +186,50 @@ def test_an_event_ahead_of_the_wall_clock_counts_once_its_bucket_has_come() -> N
     assert product.totals != [0, 0]
 
 
+def test_a_tick_moves_the_wall_clock_once_all_input_is_applied() -> None:
+    reader = Reader("wall", T0)
+    reader.processor.tick()
+    assert reader.clock is None
+    reader.read(placed("O", T0))
+    reader.wall_ms = T0 + HOUR_MS
+    reader.processor.queues[2].end = 1
+    reader.processor.tick()
+    assert reader.clock == T0  # there is lag
+    reader.processor.queues[2].end = 0
+    reader.processor.tick()
+    assert reader.clock == T0 + HOUR_MS
+    reader.wall_ms = T0
+    reader.processor.tick()
+    assert reader.clock == T0 + HOUR_MS
+    by_events = Reader()
+    by_events.read(placed("O", T0))
+    by_events.processor.tick()
+    assert by_events.clock == T0
+
+
+def test_the_wall_clock_goes_no_further_than_each_topic_is_known_to_be_read() -> None:
+    """A topic without a record at hand may have some that nobody has heard of yet."""
+    reader = Reader("wall", T0 + DAY_MS)
+    horizon: list[int | None] = [None] * 4
+    reader.processor.horizon = lambda: horizon
+    reader.read(placed("O", T0, T0))  # the first accepted record sets it all the same
+    assert reader.clock == T0
+    horizon[:] = [T0 + 50, T0 + 70, T0 + 60, None]
+    reader.processor.tick()
+    assert reader.clock == T0  # nothing is known of the fourth
+    horizon[3] = T0 + 90
+    reader.processor.tick()
+    assert reader.clock == T0 + 50
+    # Of a topic with records at hand the next one is known.
+    reader.read(placed("O2", T0, T0 + 65))
+    assert reader.clock == T0 + 60
+    horizon[:] = [T0 + 40, T0 + 80, T0 + 80, T0 + 80]
+    reader.read(placed("O3", T0, T0 + 75))
+    assert reader.clock == T0 + 75
+    reader.read(placed("O4", T0, T0 + 85))
+    assert reader.clock == T0 + 80
+
+
 # -- merging
 
 
