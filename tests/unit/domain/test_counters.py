@@ -8,7 +8,7 @@ import pytest
 
 from streams.domain.buckets import ONE_FEE, ONE_LATE, ONE_PLACED, unpack, window_total
 from streams.domain.counters import IMPRESSIONS_MAX, Counters
-from streams.domain.policy import DEFAULT_POLICY
+from streams.domain.policy import DEFAULT_POLICY, METRICS
 from streams.domain.rules import make_plan
 from tests.core.scene import BUCKET_MS, DAY_MS, FEES, HOUR_MS, LATE, OVERDUE, STOCK, T0, Scene, policy
 
@@ -201,8 +201,22 @@ def test_the_longest_window_of_any_policy_in_the_file_says_how_long_buckets_are_
         assert "P1" not in scene.partition.products or not scene.product().buckets
 
 
+def test_with_no_policy_in_force_the_defaults_windows_count_no_bucket_that_was_dropped() -> None:
+    """The file's longest window is shorter than the default's 30 days, which serve until a policy is in force."""
+    short = {name: {"window_ms": DAY_MS} for name in METRICS}
+    scene = Scene(policy("later", T0 + 900 * DAY_MS, metrics=short))
+    scene.placed("old", T0)
+    scene.placed("new", T0 + 20 * DAY_MS)
+    scene.until(T0 + 28 * DAY_MS - 1)
+    assert scene.numbers(STOCK) == (0, 2)
+    scene.until(T0 + 28 * DAY_MS)
+    assert scene.numbers(STOCK) == (0, 1)
+    scene.until(T0 + 40 * DAY_MS)
+    assert scene.numbers(STOCK) == (0, 1)
+
+
 def test_buckets_are_held_at_least_28_days() -> None:
-    short = {name: {"window_ms": DAY_MS} for name in (STOCK, FEES, OVERDUE, LATE, "seller_fault_cancellation_rate")}
+    short = {name: {"window_ms": DAY_MS} for name in METRICS}
     scene = Scene(policy(metrics=short))
     scene.impressions(T0, 5)
     scene.until(T0 + 28 * DAY_MS - 1)

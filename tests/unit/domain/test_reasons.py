@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from streams.domain.counters import IMPRESSIONS_MAX
 from streams.domain.policy import METRICS
 from streams.domain.reasons import reasons_of, snapshot_of
 from streams.domain.transitions import Evidence, Reason, Snapshot
@@ -248,3 +249,13 @@ def test_impressions_are_one_total_per_utc_day_of_the_last_28() -> None:
     )
     scene.until(now + DAY_MS)
     assert snapshot(scene).impressions == ((T0, 9), (T0 + DAY_MS, 5), (now, 6))
+
+
+def test_a_days_impressions_never_outgrow_what_an_output_can_hold() -> None:
+    scene = quick()
+    scene.placed("a", T0)
+    scene.cancelled("a", T0)
+    for bucket in range(4):
+        scene.impressions(T0 + bucket * BUCKET_MS, 1)
+        scene.product().impressions[T0 // BUCKET_MS + bucket] = IMPRESSIONS_MAX
+    assert snapshot(scene).impressions == ((T0, IMPRESSIONS_MAX),)

@@ -21,7 +21,7 @@ from streams.engine.changelog import LogState, restore_partition
 from streams.errors import UserError
 from tests.core.logs import policy_set
 from tests.core.pipeline import LogRow, compacted, log_batch
-from tests.core.scene import T0, Scene
+from tests.core.scene import BUCKET_MS, DAY_MS, T0, Scene
 
 
 def put(key: str, value: str | None, epoch: int = 1) -> LogRow:
@@ -158,6 +158,29 @@ def test_a_partition_is_its_rows_and_its_clock() -> None:
     assert (partition.clock, restored.meta.positions, restored.pages) == (T0 + 5, [1, 2, 3, 4], {})
     assert set(partition.products) == {"Pé", "P2"}
     assert partition.statuses == [2, 0, 0, 0]
+
+
+def test_products_are_brought_up_to_the_clock_of_the_cut() -> None:
+    """A row is as old as the product's last change; the partition's clock has gone on since."""
+    scene = Scene()
+    scene.placed("O", T0, ship_by=T0 + DAY_MS, product_id="P1")
+    scene.impressions(T0, 1, product_id="P2")
+    rows = [
+        (key, value)
+        for product in scene.partition.products.values()
+        for key, value in RowWriter().encode(product.id, product)
+        if value is not None
+    ]
+    clock = T0 + 30 * DAY_MS
+    restored = restore_partition(
+        LogState(rows=dict(rows), meta=encode_meta(Meta(clock=clock))), Rulebook(policy_set(None))
+    )
+    (product,) = restored.partition.products.values()
+    assert (product.id, product.as_of, product.last_bucket) == ("P1", clock, clock // BUCKET_MS)
+    assert product.plan.rules[3].counts(product.totals) == (1, 1)
+    # Of the other nothing is left: its row is to go.
+    assert restored.partition.take_cut().changed == {"P2": None}
+    assert restored.partition.statuses == [1, 0, 0, 0]
 
 
 def test_an_empty_log_is_an_empty_partition() -> None:
