@@ -108,7 +108,7 @@ class Partition:
         product.reselect(book, at)
         transition = evaluate(product, book, at, before)
         changed = changed or signature != _conditions(product)
-        self._settle(product, at, transition, changed=changed, numbers_changed=product.totals != before.totals)
+        self._settle(product, at, transition, changed=changed, numbers_changed=_numbers_changed(product, before))
 
     # -- events
 
@@ -132,7 +132,7 @@ class Partition:
             self._settle(product, now, None, changed=True, numbers_changed=False)
             return REPEAT
         transition = evaluate(product, book, now, before, reversion=isinstance(event, CancellationReverted))
-        numbers_changed = product.totals != before.totals or isinstance(event, ImpressionsCounted)
+        numbers_changed = isinstance(event, ImpressionsCounted) or _numbers_changed(product, before)
         self._settle(product, now, transition, changed=True, numbers_changed=numbers_changed)
         return APPLIED
 
@@ -205,6 +205,14 @@ class Partition:
         if product.snapshot_pending:
             assert product.snapshot_at is not None
             heappush(self.snapshot_agenda, (product.snapshot_at + SNAPSHOT_INTERVAL_MS, product.id))
+
+
+def _numbers_changed(product: Product, before: Before) -> bool:
+    """Whether a number that a flagged product's snapshot shows has changed."""
+    if product.status == CLEAR or (product.totals == before.totals and product.plan is before.plan):
+        return False
+    pairs = zip(product.plan.rules, before.plan.rules, strict=True)
+    return any(rule.counts(product.totals) != old.counts(before.totals) for rule, old in pairs)
 
 
 def _conditions(product: Product) -> tuple[object, ...] | None:
