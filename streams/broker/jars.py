@@ -18,8 +18,6 @@ from streams.broker.cache import cache_dir, locked
 from streams.broker.pins import JARS, KAFKA_VERSION, Jar
 from streams.errors import UserError
 
-MAVEN_CENTRAL = "https://repo.maven.apache.org/maven2"
-
 _PARALLEL_DOWNLOADS = 4
 """The jars are many and small, so latency rules; four connections hide it and are no burden to the repository."""
 
@@ -107,8 +105,17 @@ def _missing(directory: Path) -> list[Jar]:
     return [jar for jar in JARS if not is_there(jar)]
 
 
+def _maven_central() -> str:
+    """Where jgo finds Maven Central."""
+    try:
+        from jgo.constants import MAVEN_CENTRAL_URL
+    except ImportError as error:
+        raise missing_extra("jgo") from error
+    return str(MAVEN_CENTRAL_URL)
+
+
 def _fetch_missing(directory: Path, stream: TextIO) -> None:
-    source = os.environ.get("FLAGGED_MAVEN_URL") or MAVEN_CENTRAL
+    source = os.environ.get("FLAGGED_MAVEN_URL") or _maven_central()
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with locked(directory / ".lock", lambda: print("Waiting for another process that fetches Kafka", file=stream)):
