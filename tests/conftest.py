@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the tiers that are chosen by marker: `pytest -m "not integration and not chaos"` needs no broker."""
     config.addinivalue_line("markers", "integration: needs a real Kafka, which it starts itself")
     config.addinivalue_line("markers", "chaos: kills, freezes and restarts workers or brokers; slow")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Started in the background by a shell. Programs that the tests interrupt would inherit the deafness.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
