@@ -21,8 +21,9 @@ from streams.engine.engine import Engine
 from streams.engine.flush import Fenced
 from streams.engine.log_reader import ReadStalled
 from streams.engine.log_writer import WriteError
+from streams.engine.patience import RETRY_S
 from streams.engine.transport import TransportSettings, consumer_of, install
-from streams.errors import UserError
+from streams.errors import BrokerUnreachable, UserError
 from streams.observability.health import Health
 from streams.observability.logging import configure_logging, get_logger
 from streams.observability.metrics import Metrics
@@ -140,10 +141,17 @@ async def _prepare(settings: Settings, web: WebServer) -> None:
     log.info("worker starts", port=web.port, settings=settings.public())
     specs = topic_specs(settings, keep_input=settings.clock == "event")
     connection = settings.kafka_kwargs()
-    if settings.create_topics:
-        await ensure_topics(connection, specs)
-    else:
-        await check_topics(connection, specs)
+    look = ensure_topics if settings.create_topics else check_topics
+    began = time.monotonic()
+    while True:
+        try:
+            await look(connection, specs)
+            return
+        except BrokerUnreachable as error:
+            if time.monotonic() - began >= settings.broker_wait_ms / 1000:
+                raise
+            log.warning("waiting for the broker", reason=str(error))
+            await asyncio.sleep(RETRY_S)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -8,3 +8,11 @@ class UserError(Exception):
 
     The message says what is wrong and what to do; the program prints it and exits with code 2, without a traceback.
     """
+
+
+class BrokerUnreachable(UserError):
+    """No broker answers. A program that has just been started says so and ends; a worker at work waits."""
+
+
+class LogCut(UserError):
+    """A log ends before what was read of it or written to it: it was deleted and made anew, or the broker lost data."""

@@ -105,6 +105,11 @@ class Settings:
     replication_factor: int = _setting(
         1, values.whole(1, 100), "Replicas of topics that we create. One is for trying out: use 3 in production."
     )
+    broker_wait_ms: int = _setting(
+        0,
+        values.duration(0, DAY_MS),
+        "How long a worker that is started waits for a broker that does not answer yet, before it gives up.",
+    )
     create_topics: bool = _setting(True, values.truth, "Whether to create topics that are missing, or to stop.")
 
     clock: str = _setting(
@@ -144,12 +149,14 @@ class Settings:
         50, values.duration(1, 10 * SECOND_MS), "Longest time the broker waits for more records to send."
     )
     session_timeout_ms: int = _setting(
-        45 * SECOND_MS,
+        8 * SECOND_MS,
         values.duration(6 * SECOND_MS, 30 * MINUTE_MS),  # the broker's own limits
-        "Silence after which the group takes a worker for dead.",
+        "Silence after which the group takes a worker for dead, and others take over its partitions.",
     )
     heartbeat_interval_ms: int = _setting(
-        3 * SECOND_MS, values.duration(100, 10 * MINUTE_MS), "How often a worker says that it is alive."
+        500,
+        values.duration(100, 10 * MINUTE_MS),
+        "How often a worker says that it is alive, and asks whether partitions are being moved.",
     )
     stall_timeout_ms: int = _setting(
         60 * SECOND_MS,

@@ -37,7 +37,10 @@ class OutboxEntry(msgspec.Struct, array_like=True, frozen=True):
 class Meta(msgspec.Struct, array_like=True, kw_only=True):
     """One cut: `clock` (ms, None before the first accepted event), the next offset of each input topic in SPEC 2's
     order, the offsets up to which a replay has announced records, the number of the flush, how many outbox rows
-    belong to it, and the offset up to which the snapshot topic is known to be this partition's owners' own."""
+    belong to it, and the offset up to which the snapshot topic is known to be this partition's owners' own.
+
+    `lands_at`: the offset before which the cut cannot lie in its log; `products`: how many products it leaves. A log
+    that disagrees has lost something. None: a cut that does not say."""
 
     clock: int | None = None
     positions: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0, 0])
@@ -45,6 +48,8 @@ class Meta(msgspec.Struct, array_like=True, kw_only=True):
     flush_number: int = 0
     outbox_rows: int = 0
     snapshots_end: int = 0
+    lands_at: int = 0
+    products: int | None = None
 
 
 class Outbox(msgspec.Struct):

@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from streams.errors import UserError
+from streams.errors import BrokerUnreachable, UserError
 
 CREATE_COMMAND = "flagged-products topics create"
 #: How often a new topic is looked for, s.
@@ -81,9 +81,11 @@ async def _admin(connection: Mapping[str, Any], timeout_s: float) -> AsyncIterat
             await admin.start()
             yield admin
     except TimeoutError as exc:
-        raise UserError(f"The Kafka broker at {servers} didn't answer within {timeout_s:g} s. Is it running?") from exc
+        raise BrokerUnreachable(
+            f"The Kafka broker at {servers} didn't answer within {timeout_s:g} s. Is it running?"
+        ) from exc
     except KafkaError as exc:
-        raise UserError(
+        raise BrokerUnreachable(
             f"The Kafka broker at {servers} can't be used: {exc}. Is it running, and is its address right "
             "(FLAGGED_BROKER)?"
         ) from exc

@@ -30,7 +30,7 @@ from streams.codecs.row import PAGE_PREFIX, RowError, decode_product
 from streams.domain.partition import Partition
 from streams.domain.rulebook import Rulebook
 from streams.engine.batch import RecordBatch
-from streams.errors import UserError
+from streams.errors import LogCut, UserError
 
 
 @dataclass(slots=True)
@@ -41,6 +41,7 @@ class LogState:
     pending: dict[bytes, bytes | None] = field(default_factory=dict)
     stale: set[bytes] = field(default_factory=set)
     meta: bytes | None = None
+    meta_offset: int = 0
     epoch: int = 0
     next_offset: int = 0
 
@@ -49,7 +50,7 @@ class LogState:
         pending, epoch = self.pending, self.epoch
         last_headers: object = None
         row_epoch = 0
-        for key, value, headers in zip(batch.keys, batch.values, batch.headers, strict=True):
+        for offset, key, value, headers in zip(batch.offsets, batch.keys, batch.values, batch.headers, strict=True):
             if key is None:
                 continue
             if headers is not last_headers:
@@ -59,13 +60,13 @@ class LogState:
                 continue
             epoch = row_epoch
             if key == META_KEY:
-                self._commit(value)
+                self._commit(value, offset)
             elif key != CLAIM_KEY:
                 pending[key] = value  # (2)
         self.epoch = epoch
         self.next_offset = batch.next_offset
 
-    def _commit(self, meta: bytes | None) -> None:
+    def _commit(self, meta: bytes | None, offset: int) -> None:
         rows = self.rows
         for key, value in self.pending.items():
             if value is None:
@@ -73,7 +74,7 @@ class LogState:
             else:
                 rows[key] = value
         self.pending.clear()
-        self.meta = meta
+        self.meta, self.meta_offset = meta, offset
 
     def stale_keys(self) -> set[bytes]:
         """The keys whose last row in the log is not what it should be; the meta row is in every cut anyway."""
@@ -105,7 +106,8 @@ class Restored:
 def restore_partition(state: LogState, book: Rulebook) -> Restored:
     """What the last complete cut says.
 
-    Raises UserError if a row cannot be read: going on without it would count its events as never seen.
+    Raises UserError if a row cannot be read: going on without it would count its events as never seen. LogCut if rows
+    are missing.
     """
     try:
         restored = Restored(Partition(book), state.decode_meta(), state.decode_outbox(), {})
@@ -115,6 +117,13 @@ def restore_partition(state: LogState, book: Rulebook) -> Restored:
             f"the changelog cannot be read: {error}. Use the version of this program that wrote it, or start anew "
             "under another app_id with the input replayed"
         ) from error
+    meta, found = restored.meta, len(restored.partition.products)
+    if meta.lands_at > state.meta_offset or found != (found if meta.products is None else meta.products):
+        raise LogCut(
+            f"the changelog has lost state: its last cut, at offset {state.meta_offset}, was written for offset "
+            f"{meta.lands_at} or later and for {meta.products} products, and {found} are there. Was the topic made "
+            "anew, or its cleanup.policy not compact? Start anew under another app_id with the input replayed"
+        )
     return restored
 
 

@@ -17,7 +17,7 @@ from streams.engine.batch import RecordBatch
 from streams.engine.fetched import FetchDrain, close_consumer, readable_end
 from streams.engine.hooks import Progress
 from streams.engine.record_sets import accept_any_header_name
-from streams.errors import UserError
+from streams.errors import LogCut
 
 if TYPE_CHECKING:
     from streams.engine.consumer import BatchConsumer
@@ -133,6 +133,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             await asyncio.wait([waiter], timeout=remaining)
             if not waiter.done():
                 waiter.cancel()
+                self._check_positions()
                 return []
             waiter.result()
             if fetcher._closed:
@@ -188,6 +189,15 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             self._expected[tp] = expected
         return batches
 
+    def _check_positions(self) -> None:
+        """A log that was made anew and is empty gives no batch to check: aiokafka just begins at its beginning."""
+        subscription = self._ensure_consumer()._fetcher._subscriptions.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        for tp, expected in self._expected.items():
+            state = assignment.state_value(tp) if assignment is not None else None
+            if state is not None and state._position is not None and state._position < expected:
+                raise LogCut(_truncated(tp, expected, state._position))
+
     def _check_chain(self, tp: TP, start_offset: int) -> None:
         """aiokafka moves the position by itself when it is out of the log's range."""
         expected = self._expected.get(tp, start_offset)
@@ -195,12 +205,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             lost = start_offset - expected
             self.log.error("%s: %s offsets were deleted by retention before they were read", tp, lost)
         elif start_offset < expected:
-            raise UserError(_truncated(tp, expected, start_offset))
+            raise LogCut(_truncated(tp, expected, start_offset))
 
     async def set_positions(self, session: int, positions: Mapping[TP, int | None]) -> None:
         """Seek each partition to its offset; None means its earliest. Step (9) of `streams.engine.consumer`.
 
-        UserError when an offset lies beyond the partition's end: the topic isn't the one that was read before.
+        LogCut when an offset lies beyond the partition's end: the topic isn't the one that was read before.
         """
         consumer = self._ensure_consumer()
         tps = [TopicPartition(*tp) for tp in positions]
@@ -222,7 +232,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             offset = positions[TP(*tp)]
             begin, end = begins[tp], ends[tp]
             if offset is not None and offset > end:
-                raise UserError(_truncated(TP(*tp), offset, end))
+                raise LogCut(_truncated(TP(*tp), offset, end))
             if offset is not None and offset < begin:
                 self.log.error("%s: %s offsets were deleted by retention before they were read", tp, begin - offset)
             start = begin if offset is None else max(offset, begin)

@@ -11,8 +11,11 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from streams.engine.merge import TopicQueue
-from streams.errors import UserError
+from streams.errors import BrokerUnreachable, LogCut
 from streams.observability.logging import get_logger
+
+# Such a question is answered in milliseconds; after a broker's restart a connection may be dead without a word.
+REQUEST_TIMEOUT_MS = 10_000
 
 log = get_logger(__name__)
 
@@ -25,10 +28,10 @@ class InputBounds:
     ends: Mapping[TP, int]
 
     def fit(self, queue: TopicQueue, tp: TP) -> None:
-        """Let a queue know where its log begins and ends. Raises UserError if it ends before what was applied."""
+        """Let a queue know where its log begins and ends. Raises LogCut if it ends before what was applied."""
         begin, end = self.begins[tp], self.ends[tp]
         if queue.position > end:
-            raise UserError(
+            raise LogCut(
                 f"{tp.topic}-{tp.partition} ends at offset {end}, but {queue.position} was already applied: the topic "
                 "was deleted and made anew, or the broker lost data. Its new records cannot be told from the old ones: "
                 "start under another app_id (FLAGGED_APP_ID) and replay"
@@ -75,14 +78,18 @@ class LogEnds:
     async def _started(self) -> AIOKafkaConsumer:
         if self._client is None:
             client = AIOKafkaConsumer(
-                **self._connection, group_id=None, enable_auto_commit=False, isolation_level="read_committed"
+                **self._connection,
+                group_id=None,
+                enable_auto_commit=False,
+                isolation_level="read_committed",
+                request_timeout_ms=REQUEST_TIMEOUT_MS,
             )
             try:
                 await client.start()
             except KafkaError as error:
                 await client.stop()
                 servers = self._connection.get("bootstrap_servers")
-                raise UserError(f"No Kafka broker could be reached at {servers}: {error}") from error
+                raise BrokerUnreachable(f"No Kafka broker could be reached at {servers}: {error}") from error
             self._client = client
         return self._client
 

@@ -1,10 +1,10 @@
 """All partitions of one worker: taken over and given up with the group's assignments, fed by the agents.
 
 The engine is the transport's `RebalanceHooks`. Taking over a partition:
- (1) read its changelog, and claim it: from now on this worker is its one writer (`changelog`, `flush`);
- (2) restore its products, clock and positions as of the last cut;
- (3) publish the outbox of that cut again, before anything new (same ids, same bytes);
- (4) read the input from the cut's positions, whatever the group has committed.
+ (1) to (3) its changelog is read and claimed, its state restored, its outbox published again (`takeover`);
+ (4) the input is read from the cut's positions, whatever the group has committed.
+
+While the broker does not answer, all of that waits, and so does whatever is being written (`patience`).
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from faust.types import TP
 from streams.domain.policy import PolicySet
 from streams.domain.rulebook import Rulebook
 from streams.engine.batch import RecordBatch
-from streams.engine.changelog import LogState, restore_partition
 from streams.engine.consumer import BatchConsumer
-from streams.engine.cut import OutputTopics, snapshot_rows
+from streams.engine.cut import OutputTopics
 from streams.engine.ends import InputBounds, LogEnds
 from streams.engine.flush import Flusher
 from streams.engine.horizon import ReadHorizon
 from streams.engine.kafka_log import KafkaLog
 from streams.engine.log_writer import AtomicWriter
 from streams.engine.monitor import Monitor
+from streams.engine.patience import Patience
 from streams.engine.processor import PartitionProcessor, Wall
 from streams.engine.runner import FlushLimits, PartitionRunner
+from streams.engine.takeover import recover
 from streams.observability.health import Health, Readiness
 from streams.observability.logging import get_logger
 from streams.observability.metrics import Metrics
@@ -65,6 +66,7 @@ class Engine:
         self._writer: AtomicWriter | None = None
         # Partitions given up in good order: if nobody writes to them until they come back, their state is still good.
         self._parked: dict[int, PartitionRunner] = {}
+        self._patience = Patience(health, settings.stall_timeout_ms)
         self._ends = LogEnds(self._connection, settings.input_topics)
         self._monitor = Monitor(self, metrics, health, settings, wall)
 
@@ -94,7 +96,7 @@ class Engine:
         partitions = sorted({tp.partition for tp in assigned})
         self._health.enter(Readiness.RECOVERING, f"{len(partitions)} partitions")
         await self._ensure_writer()
-        bounds = InputBounds(await self._ends.begins(partitions), await self._ends.of(partitions))
+        bounds = await self._patience.outlast("ask where the input begins and ends", lambda: self._bounds(partitions))
         gate = asyncio.Semaphore(RECOVERIES_AT_ONCE)
 
         async def take(partition: int) -> PartitionRunner:
@@ -143,6 +145,10 @@ class Engine:
 
     # -- positions
 
+    async def input_ends(self) -> Mapping[TP, int]:
+        """Where the input of the partitions at work ends, as the broker says. Raises KafkaError."""
+        return await self._ends.of(sorted(self.runners))
+
     async def commit(self, runners: Mapping[int, PartitionRunner]) -> bool:
         """Commit what is durable to the group, for those who watch its lag; False when Kafka did not take it."""
         offsets = {
@@ -161,14 +167,17 @@ class Engine:
             self._writer = None
             self._parked.clear()
         if self._writer is None:
-            writer = AtomicWriter(self._connection)
-            await writer.start()
+            writer = AtomicWriter(self._connection, patience=self._patience)
+            await self._patience.outlast("connect", writer.start)
             self._writer = writer
+
+    async def _bounds(self, partitions: list[int]) -> InputBounds:
+        return InputBounds(await self._ends.begins(partitions), await self._ends.of(partitions))
 
     async def _take(self, partition: int, bounds: InputBounds) -> PartitionRunner:
         began = monotonic()
         parked = self._parked.get(partition)
-        if parked is not None and await self._ends.end(self._topics.changelog, partition) == (parked.flusher.expected):
+        if parked is not None and await self._changelog_end(partition) == parked.flusher.expected:
             processor, flusher = parked.processor, parked.flusher
             for queue in processor.queues:
                 queue.reset()
@@ -179,26 +188,17 @@ class Engine:
         self._metrics.recovered(monotonic() - began)
         return self._runner(partition, processor, flusher)
 
+    async def _changelog_end(self, partition: int) -> int:
+        return await self._patience.outlast(
+            "ask for the end of the changelog", lambda: self._ends.end(self._topics.changelog, partition)
+        )
+
     async def _recover(self, partition: int) -> tuple[PartitionProcessor, Flusher]:
         assert self._writer is not None
-        log = KafkaLog(self._connection, self._writer, self._ends)
-        flusher = Flusher(partition, self._topics, log, self._wall)
-        state = LogState()
-        await flusher.read_on(state)
-        await flusher.claim(state)  # (1)
         settings = self._settings
+        log = KafkaLog(self._connection, self._writer, self._ends, self._patience)
         book = Rulebook(self._policies, settings.bucket_ms, settings.allowed_lateness_ms)
-        restored = restore_partition(state, book)  # (2)
-        flusher.rows.pages = restored.pages
-        meta, partition_state = restored.meta, restored.partition
-        processor = PartitionProcessor(partition_state, settings.clock, self._wall)  # type: ignore[arg-type]
-        for queue, position, awaited in zip(processor.queues, meta.positions, meta.awaited, strict=True):
-            queue.position = queue.fetched = position
-            queue.awaited = awaited
-        snapshots = snapshot_rows(partition_state, restored.outbox.snapshots, flusher.epoch)
-        await flusher.publish(restored.outbox.transitions, snapshots)  # (3)
-        flusher.durable_positions = list(meta.positions)
-        return processor, flusher
+        return await recover(partition, self._topics, log, book, settings.clock, self._wall)  # type: ignore[arg-type]
 
     def _runner(self, partition: int, processor: PartitionProcessor, flusher: Flusher) -> PartitionRunner:
         tps = [TP(topic, partition) for topic in self._topics.inputs]

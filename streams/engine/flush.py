@@ -28,7 +28,7 @@ from streams.codecs.meta import (
 )
 from streams.codecs.row import RowWriter, product_of
 from streams.domain.partition import Cut, Partition
-from streams.engine.changelog import LogState
+from streams.engine.changelog import LogState, Restored
 from streams.engine.cut import (
     Flush,
     OutputTopics,
@@ -43,6 +43,7 @@ from streams.engine.cut import (
 from streams.engine.kafka_log import Log
 from streams.engine.log_writer import BatchTooLarge, Row
 from streams.engine.processor import PartitionProcessor, Tally, Wall
+from streams.errors import LogCut
 
 
 class Fenced(Exception):
@@ -54,7 +55,8 @@ class Flusher:
 
     `epoch` is this writer's; `expected` the offset at which its next batch must land. `outbox_stands`: what the last
     cut has in its outbox was published, but stands in the log still; another cut spares the next owner from
-    publishing it again.
+    publishing it again. `prepared_positions` are those of the last cut that was encoded, `durable_positions` those of
+    the last one that is durable and published.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Flusher:
         self.outbox_stands = False
         self.rows = RowWriter()
         self.durable_positions: list[int] = []
+        self.prepared_positions: list[int] = []
         self._log = log
         self._wall = wall
         self._outbox_rows = 0
@@ -91,6 +94,7 @@ class Flusher:
         while True:
             epoch = state.epoch + 1
             base = await self._append([(CLAIM_KEY, b"", epoch_headers(epoch))])
+            self._require_whole_log(base, state.next_offset)
             contested = base != state.next_offset
             if contested:
                 await self.read_on(state, base)
@@ -110,6 +114,12 @@ class Flusher:
         meta = state.decode_meta()
         self.flush_number, self._outbox_rows = meta.flush_number, meta.outbox_rows
         self._expected_snapshot = meta.snapshots_end
+
+    def resume(self, restored: Restored) -> None:
+        """Go on from what was restored of the log that this flusher has claimed."""
+        self.rows.pages = restored.pages
+        self.durable_positions = list(restored.meta.positions)
+        self.prepared_positions = list(restored.meta.positions)
 
     async def read_on(self, state: LogState, end: int | None = None) -> None:
         """Read the changelog partition on, up to `end` or else to its present end."""
@@ -137,7 +147,10 @@ class Flusher:
             flush_number=self.flush_number,
             outbox_rows=self._outbox_rows,
             snapshots_end=self._expected_snapshot,
+            lands_at=self.expected,
+            products=len(partition.products),
         )
+        self.prepared_positions = meta.positions
         return Flush(
             rows=rows,
             meta=meta,
@@ -165,6 +178,15 @@ class Flusher:
         written.update(outbox_rows)
         headers = epoch_headers(self.epoch)
         return [(key, value, headers) for key, value in written.items()]
+
+    def has_news(self, processor: PartitionProcessor) -> bool:
+        """Whether another cut would say anything new."""
+        return (
+            not processor.partition.cut.is_empty
+            or bool(processor.tally.dead_letters)
+            or processor.positions != self.prepared_positions
+            or self.must_write
+        )
 
     @property
     def must_write(self) -> bool:
@@ -199,9 +221,19 @@ class Flusher:
         meta_row: Row = (META_KEY, encode_meta(flush.meta), epoch_headers(self.epoch))
         for part in parts(flush.rows, meta_row):
             base = await self._append(part)
+            self._require_whole_log(base, self.expected)
             if base != self.expected:
                 await self._inspect_intruder(base)
             self.expected = base + len(part)
+
+    def _require_whole_log(self, found: int, expected: int) -> None:
+        """Raises LogCut if the changelog ends, at `found`, before what was written to it."""
+        if found < expected:
+            raise LogCut(
+                f"{self.topics.changelog}-{self.partition} goes on at offset {found}, but had reached {expected}: the "
+                "topic was deleted and made anew, or the broker lost data, and with it the state of products. Start "
+                "under another app_id (FLAGGED_APP_ID) and replay the input"
+            )
 
     async def _append(self, rows: list[Row]) -> int:
         return await self._log.append(self.topics.changelog, self.partition, rows, self._wall())
@@ -234,6 +266,7 @@ class Flusher:
         Not while a flush is under way. Raises Fenced.
         """
         end = await self._log.end(self.topics.changelog, self.partition)
+        self._require_whole_log(end, self.expected)
         if end > self.expected:
             await self._inspect_intruder(end)
             self.expected = end

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from time import monotonic
 from typing import Any, Protocol
 
 from streams.engine.batch import RecordBatch
 from streams.engine.ends import LogEnds
 from streams.engine.log_reader import read_partition
 from streams.engine.log_writer import AtomicWriter, Row
+from streams.engine.patience import RETRY_S, Patience, passes
 
 
 class Log(Protocol):
@@ -28,12 +31,13 @@ class Log(Protocol):
 
 
 class KafkaLog:
-    """A `Log` on a broker: one idempotent producer, and a consumer for each reading."""
+    """A `Log` on a broker: one idempotent producer, and a consumer for each reading. Outlasts a broker's absence."""
 
-    def __init__(self, connection: Mapping[str, Any], writer: AtomicWriter, ends: LogEnds) -> None:
+    def __init__(self, connection: Mapping[str, Any], writer: AtomicWriter, ends: LogEnds, patience: Patience) -> None:
         self._connection = connection
         self._writer = writer
         self._ends = ends
+        self._patience = patience
 
     async def append(self, topic: str, partition: int, rows: Sequence[Row], timestamp_ms: int) -> int:
         """As `Log`."""
@@ -43,10 +47,30 @@ class KafkaLog:
         """As `Log`."""
         return await self._writer.publish(topic, partition, rows, timestamp_ms)
 
-    def read(self, topic: str, partition: int, start: int, end: int | None = None) -> AsyncIterator[RecordBatch]:
+    async def read(self, topic: str, partition: int, start: int, end: int | None = None) -> AsyncIterator[RecordBatch]:
         """As `Log`."""
-        return read_partition(self._connection, topic, partition, start=start, end=end)
+        if end is None:
+            end = await self.end(topic, partition)
+        what, began = f"read {topic}-{partition}", monotonic()
+        position, reading = start, True
+        try:
+            while reading:
+                try:
+                    async for batch in read_partition(self._connection, topic, partition, start=position, end=end):
+                        # What was read stands: after an error it goes on where it broke off.
+                        position = batch.next_offset
+                        yield batch
+                    reading = False
+                except Exception as error:
+                    if not passes(error):
+                        raise
+                    self._patience.waiting(what, began, str(error) or repr(error))
+                    await asyncio.sleep(RETRY_S)
+        finally:
+            self._patience.over(what)
 
     async def end(self, topic: str, partition: int) -> int:
         """As `Log`."""
-        return await self._ends.end(topic, partition)
+        return await self._patience.outlast(
+            f"ask for the end of {topic}-{partition}", lambda: self._ends.end(topic, partition)
+        )

@@ -15,7 +15,7 @@ from faust.types import TP
 from streams.engine.batch import RecordBatch
 from streams.engine.fetched import FetchDrain, close_consumer
 from streams.engine.record_sets import accept_any_header_name
-from streams.errors import UserError
+from streams.errors import BrokerUnreachable, UserError
 
 #: Large fetches, for there is nothing else to do meanwhile: aiokafka asks for more only when an answer is used up.
 FETCH_BYTES = 8 * 1024 * 1024
@@ -45,7 +45,7 @@ async def read_partition(
     at or beyond it is given, though records may be written meanwhile. Reads uncommitted data too. The batches chain:
     each one's start_offset is the next_offset of the one before, and the last one's next_offset is `end`.
 
-    Raises ReadStalled, UserError (no broker, no such topic), KafkaError (not authorized, corrupt data).
+    Raises ReadStalled, BrokerUnreachable, UserError (no such topic), KafkaError (not authorized, corrupt data).
     """
     tp = TopicPartition(topic, partition)
     async with _consumer(connection, tp) as consumer:
@@ -98,7 +98,7 @@ async def _consumer(connection: Mapping[str, Any], tp: TopicPartition) -> AsyncI
             await consumer.start()
         except KafkaError as exc:
             servers = connection.get("bootstrap_servers")
-            raise UserError(f"No Kafka broker could be reached at {servers}: {exc}") from exc
+            raise BrokerUnreachable(f"No Kafka broker could be reached at {servers}: {exc}") from exc
         consumer._client.set_topics([tp.topic])
         await consumer._client.force_metadata_update()
         known = consumer._client.cluster.partitions_for_topic(tp.topic)

@@ -7,7 +7,9 @@ batch whole or not at all, and a batch's records get consecutive offsets from th
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -20,7 +22,8 @@ from aiokafka.errors import (
     ProducerFenced,
 )
 
-from streams.errors import UserError
+from streams.engine.patience import TELL_AFTER_S, Patience
+from streams.errors import BrokerUnreachable
 
 #: Key, value (None: a tombstone), headers (`()`: none).
 Row = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes]]]
@@ -70,21 +73,24 @@ class AtomicWriter:
         max_batch_bytes: int = 15_000_000,
         publish_batch_bytes: int = 900_000,
         compression: str | None = None,
+        patience: Patience | None = None,
     ) -> None:
         """`connection`: aiokafka keyword arguments. `compression`: None, "lz4", "gzip", "snappy" or "zstd".
 
         `max_batch_bytes`: of one `append`, before compression; below the changelog's `max.message.bytes`.
         `publish_batch_bytes`: of one batch of `publish`; below Kafka's default `max.message.bytes` of 1 MiB.
+        `patience`: with it a write waits for its ack as long as it takes; without it, `timeout_s` is the longest.
         """
         self._connection = dict(connection)
         self._max_batch_bytes = max_batch_bytes
         self._publish_batch_bytes = publish_batch_bytes
         self._compression = compression
+        self._patience = patience
         self._producer: AIOKafkaProducer | None = None
         self._spent: str | None = "it isn't started"
 
     async def start(self) -> None:
-        """Connect. UserError when no broker can be reached."""
+        """Connect. BrokerUnreachable when there is none."""
         self._producer = AIOKafkaProducer(
             **self._connection,
             acks="all",
@@ -99,7 +105,11 @@ class AtomicWriter:
         except KafkaError as exc:
             await self._producer.stop()
             servers = self._connection.get("bootstrap_servers")
-            raise UserError(f"No Kafka broker could be reached at {servers}: {exc}") from exc
+            raise BrokerUnreachable(f"No Kafka broker could be reached at {servers}: {exc}") from exc
+        if self._patience is not None:
+            # aiokafka asks for the ack of an idempotent batch for ever, but gives it up if its partition has no leader
+            # once it is older than this: just when a broker comes back after long, and with a hole in the sequence.
+            self._producer._message_accumulator._batch_ttl = math.inf
         self._spent = None
 
     @property
@@ -180,9 +190,12 @@ class AtomicWriter:
         where = f"{topic}-{partition}"
         self._usable()
         try:
-            async with asyncio.timeout(timeout_s):
-                acked = await producer.send_batch(builder, topic, partition=partition)
-                metadata = await acked
+            if self._patience is not None:
+                metadata = await self._outlast(self._patience, producer, builder, topic, partition)
+            else:
+                async with asyncio.timeout(timeout_s):
+                    acked = await producer.send_batch(builder, topic, partition=partition)
+                    metadata = await acked
         except (KafkaError, TimeoutError, asyncio.CancelledError) as exc:
             self._spent = f"{where}: {exc!r}"
             if isinstance(exc, asyncio.CancelledError):
@@ -193,6 +206,22 @@ class AtomicWriter:
             self._spent = f"{where}: no base offset"
             raise WriteUnavailable(f"{where}: acked without a base offset")
         return int(metadata.offset)
+
+    async def _outlast(
+        self, patience: Patience, producer: AIOKafkaProducer, builder: Any, topic: str, partition: int
+    ) -> Any:
+        """The ack, however long it takes."""
+        what, began = f"write to {topic}-{partition}", monotonic()
+        # Until it is taken in, nothing was sent and no sequence number used.
+        acked = await patience.outlast(what, lambda: producer.send_batch(builder, topic, partition=partition))
+        try:
+            while not acked.done():
+                await asyncio.wait([acked], timeout=TELL_AFTER_S)
+                if not acked.done():
+                    patience.waiting(what, began, "the broker does not take it, or does not answer")
+            return acked.result()
+        finally:
+            patience.over(what)
 
 
 def _translate(exc: BaseException, where: str, timeout_s: float) -> WriteError:

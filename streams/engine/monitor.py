@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from time import monotonic
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from faust.types import TP
 
 from streams.engine.consumer import BatchConsumer
 from streams.engine.processor import Wall
+from streams.engine.refusals_watch import RefusalsWatch
 from streams.engine.runner import PartitionRunner
 from streams.observability.health import Health
 from streams.observability.logging import get_logger
@@ -21,6 +23,8 @@ from streams.settings import Settings
 COMMIT_S = 0.25
 # How often lag and clock delay are measured, s.
 MEASURE_S = 1.0
+# How often the broker is asked where the input ends, s. The fetcher knows it too, but it may be what is stuck.
+ASK_S = 5.0
 
 log = get_logger(__name__)
 
@@ -33,6 +37,9 @@ class Watched(Protocol):
     @property
     def consumer(self) -> BatchConsumer:
         """The app's consumer."""
+
+    async def input_ends(self) -> Mapping[TP, int]:
+        """Where the input of the runners' partitions ends, as the broker says."""
 
     async def commit(self, runners: Mapping[int, PartitionRunner]) -> bool:
         """Commit what is durable to the group; False when Kafka did not take it."""
@@ -51,19 +58,30 @@ class Monitor:
         self._committed: dict[int, list[int]] = {}
         self._stalled: set[int] = set()
         self._seen: dict[int, tuple[list[int], float]] = {}
+        self._asking: asyncio.Task[None] | None = None
+        self._ends: Mapping[TP, int] = {}
+        self._refusals = RefusalsWatch(health)
+        self._records = self._refused = 0
 
     def start(self) -> None:
         """Begin to watch the engine's runners."""
         self._committed.clear()
         self._seen.clear()
+        self._ends = {}
         self._task = asyncio.create_task(self._watch(), name="monitor")
+        self._asking = asyncio.create_task(self._ask(), name="monitor: ends")
 
     async def stop(self) -> None:
         """Stop watching."""
-        task, self._task = self._task, None
-        if task is not None:
+        tasks = [task for task in (self._task, self._asking) if task is not None]
+        self._task = self._asking = None
+        for task in tasks:
             task.cancel()
-            await asyncio.wait([task])
+        if tasks:
+            await asyncio.wait(tasks)
+        for partition in self._stalled:
+            self._health.recover(f"partition {partition}")
+        self._stalled.clear()
 
     async def _watch(self) -> None:
         measured_at = 0.0
@@ -75,9 +93,24 @@ class Monitor:
                     measured_at = monotonic()
                     for runner in list(self._engine.runners.values()):
                         self._measure(runner)
+                    self._look_at_refusals(measured_at)
             except Exception:
                 # Whatever it was, the watch goes on: without it a stall would go unnoticed.
                 log.exception("watching the partitions failed")
+
+    async def _ask(self) -> None:
+        while True:
+            # What passes, passes: whoever waits for the broker in earnest says so.
+            with suppress(Exception):
+                self._ends = await self._engine.input_ends()
+            await asyncio.sleep(ASK_S)
+
+    def _look_at_refusals(self, now_s: float) -> None:
+        for runner in self._engine.runners.values():
+            records, refused = runner.take_counts()
+            self._records += records
+            self._refused += refused
+        self._refusals.look(now_s, self._records, self._refused)
 
     async def _commit(self) -> None:
         news = {
@@ -94,10 +127,12 @@ class Monitor:
         processor, partition = runner.processor, runner.partition
         consumer = self._engine.consumer
         lag_of: dict[str, int] = {}
-        for topic, queue in zip(self._settings.input_topics, processor.queues, strict=True):
+        # What is applied but not durable may have to be read again: it is no progress yet.
+        durable = runner.flusher.durable_positions
+        for topic, queue, position in zip(self._settings.input_topics, processor.queues, durable, strict=True):
             progress = consumer.progress(TP(topic, partition))
-            end = queue.end if progress is None else max(queue.end, progress.end)
-            lag_of[topic] = max(0, end - queue.position)
+            end = max(queue.end, self._ends.get(TP(topic, partition), 0), 0 if progress is None else progress.end)
+            lag_of[topic] = max(0, end - position)
             self._metrics.lag(topic, partition, lag_of[topic])
         clock = processor.partition.clock
         if clock is not None:
@@ -106,7 +141,7 @@ class Monitor:
 
     def _look_for_stall(self, runner: PartitionRunner, lag_of: dict[str, int]) -> None:
         """SPEC 9.6: lag, and no progress for so long, fails liveness and says why."""
-        partition, positions, now = runner.partition, runner.processor.positions, monotonic()
+        partition, positions, now = runner.partition, list(runner.flusher.durable_positions), monotonic()
         part = f"partition {partition}"
         before, since = self._seen.get(partition, ([], now))
         waiting = any(lag_of.values()) or bool(runner.processor.waits_for)
@@ -124,5 +159,7 @@ class Monitor:
             why = f"no progress for {now - since:.0f} s with lag ({behind or 'announced records outstanding'})"
             if awaited:
                 why += f"; waiting for records of {', '.join(awaited)}"
+            if runner.flushing_s > MEASURE_S:
+                why += f"; a flush has been waiting for its ack for {runner.flushing_s:.0f} s"
             self._health.fail(part, why)
             log.error("partition stalled", partition=partition, reason=why)

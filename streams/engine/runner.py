@@ -78,14 +78,25 @@ class PartitionRunner:
         self._task: asyncio.Task[None] | None = None
         self._flushing: asyncio.Task[None] | None = None
         self._flushed_at = monotonic()
-        self._flushed_positions = processor.positions
         self._flushed_clock = processor.partition.clock
         self._looked_at = monotonic()
         self._row_bytes = _ROW_BYTES_GUESS
+        self._records = self._refused = 0
 
     def start(self) -> None:
         """Begin to work."""
         self._task = asyncio.create_task(self._work(), name=f"partition {self.partition}")
+
+    def take_counts(self) -> tuple[int, int]:
+        """How many records were flushed since this was last called, and how many of them were refused."""
+        counts = self._records, self._refused
+        self._records = self._refused = 0
+        return counts
+
+    @property
+    def flushing_s(self) -> float:
+        """How long the flush under way has been waiting for its acks, s; 0 if there is none."""
+        return 0.0 if self._flushing is None or self._flushing.done() else monotonic() - self._flushed_at
 
     def offer(self, topic: int, batch: RecordBatch) -> None:
         """Take in a fetched batch of an input topic."""
@@ -115,6 +126,12 @@ class PartitionRunner:
             # Twice at the most: the second one takes what the first has published out of the outbox.
             while self._has_changes():
                 await self._send(self._prepare())
+        except asyncio.CancelledError:
+            # It took too long. What is under way must not go on behind the next owner's back.
+            self.failed = True
+            if self._flushing is not None:
+                self._flushing.cancel()
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it was, the next owner goes on from the last good cut
             self._fail(error)
         return not self.failed
@@ -181,14 +198,8 @@ class PartitionRunner:
     # -- flushing
 
     def _has_changes(self) -> bool:
-        processor = self.processor
-        return (
-            not processor.partition.cut.is_empty
-            or bool(processor.tally.dead_letters)
-            or processor.positions != self._flushed_positions
-            or self.flusher.must_write
-            or (processor.partition.clock != self._flushed_clock and monotonic() - self._flushed_at >= CLOCK_CUT_S)
-        )
+        clock_moved = self.processor.partition.clock != self._flushed_clock
+        return self.flusher.has_news(self.processor) or (clock_moved and monotonic() - self._flushed_at >= CLOCK_CUT_S)
 
     def _flush_due_at(self) -> float:
         return self._flushed_at + self._limits.interval_ms / 1000
@@ -216,6 +227,8 @@ class PartitionRunner:
 
     def _prepare(self) -> Flush:
         cut, tally = self.processor.take()
+        self._records += sum(tally.outcomes.values())
+        self._refused += len(tally.dead_letters)
         for (type_name, outcome), count in tally.outcomes.items():
             if outcome != "control":
                 self._metrics.events(type_name or None, outcome, count)
@@ -226,7 +239,6 @@ class PartitionRunner:
         if flush.rows:
             self._row_bytes = max(100, flush.size // len(flush.rows))
         self._flushed_at = monotonic()
-        self._flushed_positions = flush.meta.positions
         self._flushed_clock = flush.meta.clock
         return flush
 

@@ -146,6 +146,9 @@ PRIVATE_NAMES: tuple[tuple[str, str, str, str], ...] = (
     ("aiokafka.record.default_records", "_DefaultRecordBatchPy", "_buffer", "attribute"),
     ("aiokafka.record.default_records", "_DefaultRecordBatchPy", "_pos", "attribute"),
     ("aiokafka.record.default_records", "_DefaultRecordBatchPy", "_num_records", "attribute"),
+    # A producer's patience: streams/engine/log_writer.py
+    ("aiokafka.producer.producer", "AIOKafkaProducer", "_message_accumulator", "attribute"),
+    ("aiokafka.producer.message_accumulator", "MessageAccumulator", "_batch_ttl", "attribute"),
     # Faust's consumer: streams/engine/consumer.py, consumer_thread.py
     ("faust.transport.drivers.aiokafka", "AIOKafkaConsumerThread", "_create_worker_consumer", "(self, transport)"),
     ("faust.transport.drivers.aiokafka", "AIOKafkaConsumerThread", "_ensure_consumer", "(self)"),

@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
+from time import monotonic
 from typing import Any, TextIO, cast
 
 import structlog
@@ -28,6 +29,11 @@ _SECRET_NAME = re.compile(r"passw|secret|token|credential|authorization|api_?key
 _SHORTEST_SECRET = 4
 
 _ESCAPE_LETTERS = {"\t": "t", "\n": "n", "\r": "r", "\b": "b", "\f": "f"}
+
+# The same words of one of these are logged once in so many seconds; so many of them are remembered.
+_LIBRARIES = ("aiokafka", "faust", "mode", "kafka")
+_REPEAT_S = 10.0
+_SAID_MAX = 1_000
 
 _DEEPEST = 5  # containers within containers that are shown as such; a field that holds itself comes to an end
 
@@ -110,7 +116,8 @@ def _render_json(_logger: WrappedLogger, _method: str, fields: EventDict) -> str
 
 
 class _Tidy(logging.Filter):
-    """Leaves out what says nothing: mode's starting and stopping of services, and tracebacks of a user's own mistake.
+    """Leaves out what says nothing: mode's starting and stopping of services, tracebacks of a user's own mistake, and
+    what a library has just said.
 
     Mode logs under the name of the module that subclasses a service, so a logger's level can't tell it from ours.
     """
@@ -118,13 +125,27 @@ class _Tidy(logging.Filter):
     def __init__(self, level: str) -> None:
         super().__init__()
         self._chatter = level == "debug"
+        self._said: dict[tuple[str, int, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to log the record."""
         if record.exc_info and isinstance(record.exc_info[1], UserError):
             record.exc_info = None
         service = isinstance(record.msg, str) and record.msg.startswith("[^")
-        return self._chatter or not service or record.levelno > logging.INFO
+        if not self._chatter and service and record.levelno <= logging.INFO:
+            return False
+        return self._chatter or not record.name.startswith(_LIBRARIES) or self._is_news(record)
+
+    def _is_news(self, record: logging.LogRecord) -> bool:
+        """Libraries repeat themselves several times a second for as long as a broker is away."""
+        what, now = (record.name, record.levelno, str(record.msg)), monotonic()
+        said = self._said.get(what)
+        if said is not None and now - said < _REPEAT_S:
+            return False
+        if len(self._said) >= _SAID_MAX:
+            self._said.clear()
+        self._said[what] = now
+        return True
 
 
 class _SecretHider:

@@ -12,7 +12,7 @@ from streams.engine.log_writer import Row
 from streams.testing.fake_log import FakeBroker, FakeLog, Place, Request
 from streams.testing.random_log import RandomLog, random_policies
 from streams.testing.simulated_faults import FAULTS, Profile
-from streams.testing.simulated_worker import TOPICS, Input, Parts, Runner, Worker
+from streams.testing.simulated_worker import TOPICS, Input, Runner, SimulatedParts, Worker
 from streams.testing.simulation_checks import Judge, require
 
 # Left alone, a simulation comes to rest within some hundred steps; one that takes so many never will.
@@ -25,7 +25,7 @@ class Simulation:
     `workers`: the processes that live. `owners`: who has each partition, as the group sees it. `judges`: one for each.
     """
 
-    def __init__(self, seed: int, parts: Parts | None = None, *, verbose: bool = False) -> None:
+    def __init__(self, seed: int, parts: SimulatedParts | None = None, *, verbose: bool = False) -> None:
         self.random = random = Random(seed)
         self.profile = profile = Profile.of(random)
         self.trace: list[str] = []
@@ -45,7 +45,7 @@ class Simulation:
         self.broker.stuck_chance = profile.stuck
         self.workers: list[Worker] = []
         self.owners: list[Worker | None] = [None] * partitions
-        self._parts = parts or Parts()
+        self._parts = parts or SimulatedParts()
         self._fake_log = FakeLog(self.broker, random)
         self._verbose = verbose
         self._names = 0

@@ -11,10 +11,10 @@ from streams.codecs.event_lines import InputRecord
 from streams.domain.policy import PolicySet
 from streams.domain.rulebook import Rulebook
 from streams.engine.batch import Headers, RecordBatch
-from streams.engine.changelog import LogState, restore_partition
-from streams.engine.cut import OutputTopics, snapshot_rows
+from streams.engine.cut import OutputTopics
 from streams.engine.flush import Flusher
 from streams.engine.processor import REPLAY_ENDS_HEADER, TOPIC_COUNT, PartitionProcessor
+from streams.engine.takeover import Parts, recover
 from streams.testing.fake_log import FakeLog, Task
 
 TOPICS = OutputTopics(
@@ -33,13 +33,10 @@ def still_wall() -> int:
 
 
 @dataclass(frozen=True)
-class Parts:
+class SimulatedParts(Parts):
     """The parts of the engine that are put to the test; a mutation replaces one. `positions` says, of the cut's and
     the group's committed positions, from which a new owner reads on."""
 
-    flusher: type[Flusher] = Flusher
-    log_state: type[LogState] = LogState
-    processor: type[PartitionProcessor] = PartitionProcessor
     positions: Callable[[list[int], list[int]], list[int]] = lambda cut, _committed: cut
 
 
@@ -88,7 +85,7 @@ class Runner:
         log: FakeLog,
         source: Input,
         policies: PolicySet,
-        parts: Parts,
+        parts: SimulatedParts,
         random: Random,
         parked: Runner | None = None,
     ) -> None:
@@ -105,7 +102,6 @@ class Runner:
         self.check_due = False
         self._flushing: Task | None = None
         self._checking: Task | None = None
-        self._flushed_positions: list[int] = []
         self.taking: Task | None = Task(self._take(parked, list(source.present)))
 
     @property
@@ -132,7 +128,7 @@ class Runner:
             and self._flushing is None
             and self._checking is None
             and not self.check_due
-            and not self._has_changes()
+            and not self.flusher.has_news(self.processor)
             and self.processor.positions == self._source.ends
         )
 
@@ -142,7 +138,7 @@ class Runner:
             task.kill()
         self.taking = self._flushing = self._checking = None
 
-    # -- as Engine._take and Engine._recover
+    # -- as Engine._take
 
     async def _take(self, parked: Runner | None, ends: list[int]) -> None:
         if parked is not None and await self._log.end(TOPICS.changelog, self.partition) == parked.flusher.expected:
@@ -153,24 +149,15 @@ class Runner:
             await self._recover()
         for queue, end in zip(self.processor.queues, ends, strict=True):
             queue.end = max(queue.end, end)
-        self._flushed_positions = self.processor.positions
 
     async def _recover(self) -> None:
-        flusher = self._parts.flusher(self.partition, TOPICS, self._log, still_wall)
-        state = self._parts.log_state()
-        await flusher.read_on(state)
-        await flusher.claim(state)
-        restored = restore_partition(state, Rulebook(self._policies))
-        flusher.rows.pages = restored.pages
-        processor = self._parts.processor(restored.partition, "event", still_wall)
-        positions = self._parts.positions(restored.meta.positions, self._source.committed)
-        for queue, position, awaited in zip(processor.queues, positions, restored.meta.awaited, strict=True):
+        book = Rulebook(self._policies)
+        self.processor, self.flusher = await recover(
+            self.partition, TOPICS, self._log, book, "event", still_wall, self._parts
+        )
+        positions = self._parts.positions(self.processor.positions, self._source.committed)
+        for queue, position in zip(self.processor.queues, positions, strict=True):
             queue.position = queue.fetched = position
-            queue.awaited = awaited
-        snapshots = snapshot_rows(restored.partition, restored.outbox.snapshots, flusher.epoch)
-        await flusher.publish(restored.outbox.transitions, snapshots)
-        flusher.durable_positions = list(restored.meta.positions)
-        self.processor, self.flusher = processor, flusher
 
     # -- as PartitionRunner
 
@@ -198,7 +185,7 @@ class Runner:
 
     def _stop(self) -> None:
         if self._flushing is None:
-            if self._has_changes():
+            if self.flusher.has_news(self.processor):
                 self._flush()
             else:
                 self.parked = True
@@ -216,21 +203,11 @@ class Runner:
         if applied == 0 and self._flushing is None and (self.check_due or random.random() < 0.02):
             self.check_due = False
             self._checking = Task(self.flusher.look_for_others())
-        elif self._flushing is None and self._has_changes() and random.random() < flush_chance:
+        elif self._flushing is None and self.flusher.has_news(processor) and random.random() < flush_chance:
             self._flush()
-
-    def _has_changes(self) -> bool:
-        processor = self.processor
-        return (
-            not processor.partition.cut.is_empty
-            or bool(processor.tally.dead_letters)
-            or processor.positions != self._flushed_positions
-            or self.flusher.must_write
-        )
 
     def _flush(self) -> None:
         flush = self.flusher.prepare(self.processor, *self.processor.take())
-        self._flushed_positions = flush.meta.positions
         self._flushing = Task(self.flusher.send(flush))
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from streams.testing.simulated_group import Simulation
-from streams.testing.simulated_worker import Parts
+from streams.testing.simulated_worker import SimulatedParts
 from streams.testing.simulation_checks import Broken
 
 
@@ -33,7 +33,7 @@ class Report:
     steps: int = 0
 
 
-def simulate(seed: int, parts: Parts | None = None, *, verbose: bool = False) -> Report:
+def simulate(seed: int, parts: SimulatedParts | None = None, *, verbose: bool = False) -> Report:
     """The simulation of one seed. An exception of the engine is a broken promise as well."""
     simulation = Simulation(seed, parts, verbose=verbose)
     report = Report(seed, trace=simulation.trace)
@@ -50,7 +50,7 @@ def simulate(seed: int, parts: Parts | None = None, *, verbose: bool = False) ->
     return report
 
 
-def first_failure(seeds: Iterable[int], parts: Parts | None = None) -> Report | None:
+def first_failure(seeds: Iterable[int], parts: SimulatedParts | None = None) -> Report | None:
     """The report of the first seed that breaks a promise."""
     for seed in seeds:
         report = simulate(seed, parts)

@@ -123,6 +123,7 @@ def test_rows_without_a_key_or_an_epoch() -> None:
     state = LogState()
     batch = log_batch([put("a", "1"), meta(1), put("b", "x", 0)], 0)
     batch.headers[2] = ()
+    batch.offsets.append(3)
     batch.keys.append(nothing[0])
     batch.values.append(nothing[1])
     batch.headers.append(nothing[2])

@@ -35,18 +35,23 @@ class Consumer:
 
 
 class Flusher:
-    durable_positions = (0, 0, 0, 0)
+    def __init__(self) -> None:
+        self.durable_positions = [0, 0, 0, 0]
 
 
 class Runner:
     """A runner that does nothing: what a stalled one looks like."""
 
     partition = 3
+    flushing_s = 0.0
 
     def __init__(self) -> None:
         book = Rulebook(PolicySet((DEFAULT_POLICY,)))
         self.processor = PartitionProcessor(Partition(book), "wall", lambda: 0)
         self.flusher = Flusher()
+
+    def take_counts(self) -> tuple[int, int]:
+        return 0, 0
 
 
 class Fleet:
@@ -57,10 +62,14 @@ class Fleet:
         self.runner = Runner()
         self.runners = {3: cast(PartitionRunner, self.runner)}
         self.commits = 0
+        self.told_end = 0
 
     @property
     def consumer(self) -> BatchConsumer:
         return cast(BatchConsumer, self.source)
+
+    async def input_ends(self) -> Mapping[TP, int]:
+        return {TP("marketplace.impressions.v1", 3): self.told_end}
 
     async def commit(self, runners: Mapping[int, Any]) -> None:
         self.commits += 1
@@ -79,7 +88,7 @@ async def test_a_stall_fails_liveness_and_progress_mends_it() -> None:
         (reason,) = health.live_reasons
         assert reason.startswith("partition 3: no progress for ")
         assert "marketplace.orders.v1 5" in reason
-        fleet.runner.processor.queues[0].position = 5
+        fleet.runner.flusher.durable_positions = [5, 0, 0, 0]
         await eventually(lambda: health.live, "liveness is mended")
         page, _ = metrics.exposition()
         assert b'flagged_products_lag_records{partition="3",topic="marketplace.orders.v1"} 0.0' in page
@@ -98,3 +107,17 @@ async def test_announced_records_that_never_come_are_named() -> None:
         assert "waiting for records of marketplace.cancellations.v1" in health.live_reasons[0]
     finally:
         await monitor.stop()
+
+
+@in_loop
+async def test_a_stall_shows_though_the_fetcher_knows_of_no_records() -> None:
+    fleet, health = Fleet(), Health()
+    fleet.told_end = 9
+    monitor = Monitor(fleet, Metrics(), health, SETTINGS, lambda: 0)
+    monitor.start()
+    try:
+        await eventually(lambda: not health.live, "liveness fails")
+        assert "marketplace.impressions.v1 9" in health.live_reasons[0]
+    finally:
+        await monitor.stop()
+    assert health.live, "a partition that is given up is not stalled here any more"

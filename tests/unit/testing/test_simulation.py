@@ -16,7 +16,7 @@ from streams.engine.cut import Flush
 from streams.engine.flush import Flusher
 from streams.engine.log_writer import Row
 from streams.engine.processor import ClockMode, PartitionProcessor, Wall
-from streams.testing.simulated_worker import Parts
+from streams.testing.simulated_worker import SimulatedParts
 from streams.testing.simulation import Report, first_failure, main, simulate
 from streams.testing.simulation_checks import Judge
 
@@ -115,17 +115,17 @@ class Impatient(LogState):
 
     def read(self, batch: RecordBatch) -> None:
         super().read(batch)
-        self._commit(self.meta)
+        self._commit(self.meta, self.meta_offset)
 
 
 class EpochsIgnored(LogState):
     """Any row counts, whoever wrote it."""
 
     def read(self, batch: RecordBatch) -> None:
-        for key, value, headers in zip(batch.keys, batch.values, batch.headers, strict=True):
+        for offset, key, value, headers in zip(batch.offsets, batch.keys, batch.values, batch.headers, strict=True):
             self.epoch = max(self.epoch, epoch_of(headers))
             if key == META_KEY:
-                self._commit(value)
+                self._commit(value, offset)
             elif key is not None and key != CLAIM_KEY:
                 self.pending[key] = value
         self.next_offset = batch.next_offset
@@ -140,16 +140,16 @@ class Clockless(PartitionProcessor):
 
 
 MUTATIONS = {
-    "positions committed before the flush": Parts(
+    "positions committed before the flush": SimulatedParts(
         flusher=PositionsFirst, positions=lambda cut, committed: list(map(max, cut, committed))
     ),
-    "outbox published before the flush": Parts(flusher=OutboxFirst),
-    "a cut torn in two, meta row first": Parts(flusher=MetaFirst),
-    "rows that count before their meta row": Parts(log_state=Impatient),
-    "epochs ignored in recovery": Parts(log_state=EpochsIgnored),
-    "the clock not in the cut": Parts(processor=Clockless),
-    "stale keys not written again": Parts(flusher=StaleForgotten),
-    "nobody looks who else wrote": Parts(flusher=Trusting),
+    "outbox published before the flush": SimulatedParts(flusher=OutboxFirst),
+    "a cut torn in two, meta row first": SimulatedParts(flusher=MetaFirst),
+    "rows that count before their meta row": SimulatedParts(log_state=Impatient),
+    "epochs ignored in recovery": SimulatedParts(log_state=EpochsIgnored),
+    "the clock not in the cut": SimulatedParts(processor=Clockless),
+    "stale keys not written again": SimulatedParts(flusher=StaleForgotten),
+    "nobody looks who else wrote": SimulatedParts(flusher=Trusting),
 }
 
 

@@ -1,0 +1,52 @@
+"""Taking over a partition: from its changelog to a processor and a flusher that go on from the last cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streams.domain.rulebook import Rulebook
+from streams.engine.changelog import LogState, restore_partition
+from streams.engine.cut import OutputTopics, snapshot_rows
+from streams.engine.flush import Flusher
+from streams.engine.kafka_log import Log
+from streams.engine.processor import ClockMode, PartitionProcessor, Wall
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The classes at work; the simulator puts mutated ones in their place."""
+
+    flusher: type[Flusher] = Flusher
+    log_state: type[LogState] = LogState
+    processor: type[PartitionProcessor] = PartitionProcessor
+
+
+async def recover(
+    partition: int,
+    topics: OutputTopics,
+    log: Log,
+    book: Rulebook,
+    clock_mode: ClockMode,
+    wall: Wall,
+    parts: Parts | None = None,
+) -> tuple[PartitionProcessor, Flusher]:
+    """Become the owner of a partition: (1) read and claim its changelog, (2) restore the state of its last cut,
+    (3) publish that cut's outbox again, before anything new. The input is to be read from the queues' positions.
+
+    Raises UserError if the changelog cannot be read; Fenced, or a WriteError.
+    """
+    parts = parts or Parts()
+    flusher = parts.flusher(partition, topics, log, wall)
+    state = parts.log_state()
+    await flusher.read_on(state)
+    await flusher.claim(state)  # (1)
+    restored = restore_partition(state, book)  # (2)
+    meta = restored.meta
+    flusher.resume(restored)
+    processor = parts.processor(restored.partition, clock_mode, wall)
+    for queue, position, awaited in zip(processor.queues, meta.positions, meta.awaited, strict=True):
+        queue.position = queue.fetched = position
+        queue.awaited = awaited
+    snapshots = snapshot_rows(restored.partition, restored.outbox.snapshots, flusher.epoch)
+    await flusher.publish(restored.outbox.transitions, snapshots)  # (3)
+    return processor, flusher
