@@ -37,6 +37,10 @@ unit: $(STAMP) ## Tests that need no broker: unit, property, contract
 integration: $(STAMP) ## Tests on a real broker, which they start themselves
 	$(PYTEST) -m integration
 
+.PHONY: chaos
+chaos: $(STAMP) ## Faults on real workers and a real broker, with a table of what was survived
+	$(PYTEST) -m chaos
+
 .PHONY: simulation
 SEEDS ?= 10000
 simulation: $(STAMP) ## Simulate faults over the flush protocol; SEEDS=10000

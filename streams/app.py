@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from contextlib import suppress
+from urllib.parse import quote
 
 import faust
 from aiokafka.errors import KafkaError
@@ -54,8 +55,7 @@ def make_app(settings: Settings, engine: Engine) -> faust.App:
     app = faust.App(
         settings.app_id,
         broker=[f"kafka://{server}" for server in settings.bootstrap_servers],
-        # Names this worker to Faust's assignor, so no two may have the same.
-        canonical_url=f"http://{socket.gethostname()}-{os.getpid()}:{settings.web_port}",
+        canonical_url=_member_url(settings),
         datadir=str(settings.data_dir),
         web_enabled=False,  # /metrics and health have a server of their own
         topic_disable_leader=True,
@@ -76,6 +76,14 @@ def make_app(settings: Settings, engine: Engine) -> faust.App:
     add_agents(app, engine, settings.input_topics)
     engine.attach(lambda: consumer_of(app), lambda error: _crash(app, error))
     return app
+
+
+def _member_url(settings: Settings) -> str:
+    """Names this worker to Faust's assignor, so no two may have the same. A static member keeps its name: after a
+    restart the group gives it the assignment it had, and the assignor checks that it is its own."""
+    if settings.instance_id is not None:
+        return f"http://static/{quote(settings.instance_id, safe='')}"
+    return f"http://{socket.gethostname()}-{os.getpid()}:{settings.web_port}"
 
 
 def _crash(app: faust.App, error: BaseException) -> None:

@@ -107,8 +107,13 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
 
     async def touch(self) -> None:
         """Count as a poll, so that aiokafka doesn't take this member for dead (aiokafka issue 1187)."""
-        with self._ensure_consumer()._fetcher._subscriptions.fetch_context():
+        consumer = self._ensure_consumer()
+        with consumer._fetcher._subscriptions.fetch_context():
             pass
+        coordinating = getattr(consumer._coordinator, "_coordination_task", None)
+        if coordinating is not None and coordinating.done() and not coordinating.cancelled():
+            # aiokafka's side of the group has died: without this, no partition would ever come again, in silence.
+            coordinating.result()
 
     async def take_batches(self, session: int, timeout_s: float) -> list[RecordBatch]:
         """Up to one batch of each partition that may be taken; waits up to `timeout_s` for the first."""

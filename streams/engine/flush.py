@@ -282,6 +282,9 @@ class Flusher:
             for key, headers in zip(batch.keys, batch.headers, strict=True):
                 epoch = epoch_of(headers)
                 if epoch > self.epoch:
-                    raise Fenced(f"partition {self.partition}: a worker of epoch {epoch} writes its snapshots")
+                    raise Fenced(
+                        f"partition {self.partition}: another worker took it over (its snapshots have epoch {epoch} "
+                        f"after {self.epoch})"
+                    )
                 if epoch < self.epoch and key is not None:
                     self._stale_snapshots.add(key.decode())

@@ -126,6 +126,8 @@ PRIVATE_NAMES: tuple[tuple[str, str, str, str], ...] = (
     ("aiokafka.consumer.fetcher", "READ_COMMITTED", "", "constant 1"),
     ("aiokafka.consumer.consumer", "AIOKafkaConsumer", "_fetcher", "attribute"),
     ("aiokafka.consumer.consumer", "AIOKafkaConsumer", "_closed", "attribute"),
+    ("aiokafka.consumer.consumer", "AIOKafkaConsumer", "_coordinator", "attribute"),
+    ("aiokafka.consumer.group_coordinator", "GroupCoordinator", "_coordination_task", "attribute"),
     ("aiokafka.consumer.consumer", "AIOKafkaConsumer", "_client", "attribute"),
     ("aiokafka.consumer.subscription_state", "SubscriptionState", "subscription", "property"),
     ("aiokafka.consumer.subscription_state", "SubscriptionState", "reassignment_in_progress", "property"),

@@ -16,9 +16,10 @@ from streams.codecs.meta import (
     outbox_key,
 )
 from streams.codecs.row import RowWriter, page_key
+from streams.domain.policy import DEFAULT_POLICY, PolicySet
 from streams.domain.rulebook import Rulebook
 from streams.engine.changelog import LogState, restore_partition
-from streams.errors import UserError
+from streams.errors import LogCut, UserError
 from tests.core.logs import policy_set
 from tests.core.pipeline import LogRow, compacted, log_batch
 from tests.core.scene import BUCKET_MS, DAY_MS, T0, Scene
@@ -224,3 +225,17 @@ def test_pages_belong_to_the_product_of_their_key() -> None:
     state.rows = {b"P1": header, page_key(b"P2", 0): b"\x01\x93\x90\x90\x90"}
     partition = restore_partition(state, Rulebook(policy_set(None))).partition
     assert set(partition.products) == {"P1"}
+
+
+def test_a_log_that_lost_its_beginning_or_its_rows_is_refused() -> None:
+    book = Rulebook(PolicySet((DEFAULT_POLICY,)))
+    whole = Meta(clock=5, lands_at=3, products=0)
+    state = LogState()
+    state.meta, state.meta_offset = encode_meta(whole), 3
+    assert restore_partition(state, book).partition.products == {}
+    state.meta_offset = 2
+    with pytest.raises(LogCut, match="the changelog has lost state"):
+        restore_partition(state, book)
+    state.meta, state.meta_offset = encode_meta(Meta(clock=5, lands_at=3, products=1)), 3
+    with pytest.raises(LogCut, match="for 1 products, and 0 are there"):
+        restore_partition(state, book)

@@ -1,0 +1,90 @@
+"""Workers that are killed, stopped, suspended, added and taken away (SPEC 9.1, 9.2, 9.3, 9.8)."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from streams.broker import EmbeddedBroker
+from tests.chaos.harness import Story, chaos, exit_code
+from tests.integration.pipeline import wait_for
+
+pytestmark = pytest.mark.chaos
+
+
+def test_kill_9_of_each_of_three_in_rotation(
+    broker: EmbeddedBroker, tmp_path: Path, told: Story, table: list[str]
+) -> None:
+    with chaos(broker, tmp_path, told, table, "kill -9 of each of 3 workers in rotation") as running:
+        workers = running.start(3)
+        running.feed(3)
+        for worker in workers:
+            running.survive(worker.kill)
+            # Its successor recovers while the next one is killed.
+            running.start_worker()
+        running.finish()
+
+
+def test_kill_9_during_recovery(broker: EmbeddedBroker, tmp_path: Path, told: Story, table: list[str]) -> None:
+    with chaos(broker, tmp_path, told, table, "kill -9 while taking over, then start") as running:
+        running.start()
+        running.feed(3)
+        for _ in range(3):
+            running.workers[-1].kill()
+            hasty = running.start_worker()
+            wait_for(lambda w=hasty: w.says("worker starts"), "a worker that starts")  # type: ignore[misc]
+            running.survive(lambda w=hasty: (w.kill(), running.start()))  # type: ignore[misc]
+        running.finish()
+
+
+def test_rolling_restart_with_static_membership(
+    broker: EmbeddedBroker, tmp_path: Path, told: Story, table: list[str]
+) -> None:
+    with chaos(broker, tmp_path, told, table, "rolling restart (SIGTERM), static membership") as running:
+        names = [{"FLAGGED_INSTANCE_ID": f"worker-{number}"} for number in range(2)]
+        workers = [running.start(**name)[0] for name in names]
+        running.feed(3)
+        for worker, name in zip(workers, names, strict=True):
+            running.survive(lambda w=worker, n=name: (w.stop(), running.start_worker(**n)))  # type: ignore[misc]
+            assert worker.process.returncode == 0
+        running.finish()
+
+
+def test_one_three_one_workers_under_load(
+    broker: EmbeddedBroker, tmp_path: Path, told: Story, table: list[str]
+) -> None:
+    with chaos(broker, tmp_path, told, table, "1 -> 3 -> 1 workers under load") as running:
+        (first,) = running.start()
+        running.feed(2)
+        running.survive(lambda: running.start_worker())
+        running.survive(lambda: running.start_worker())
+        for worker in running.workers[1:]:
+            running.survive(worker.stop)
+        assert first.process.poll() is None
+        running.finish()
+
+
+def test_more_workers_than_partitions(broker: EmbeddedBroker, tmp_path: Path, told: Story, table: list[str]) -> None:
+    with chaos(broker, tmp_path, told, table, "6 workers for 4 partitions, one of them killed") as running:
+        for _ in range(6):
+            running.start_worker()
+        running.feed(3)
+        running.wait_applied()
+        running.survive(running.workers[0].kill)
+        running.finish()
+        assert [worker.process.poll() for worker in running.workers[1:]] == [None] * 5
+
+
+def test_a_zombie_harms_nothing(broker: EmbeddedBroker, tmp_path: Path, told: Story, table: list[str]) -> None:
+    with chaos(broker, tmp_path, told, table, "SIGSTOP beyond the session, taken over, SIGCONT") as running:
+        zombie, _ = running.start(2)
+        running.feed(3)  # it has work under way when it falls asleep
+        running.survive(lambda: zombie.process.send_signal(signal.SIGSTOP))
+        running.wait_applied()
+        running.survive(lambda: zombie.process.send_signal(signal.SIGCONT))
+        running.finish()
+        if zombie.process.poll() is not None:
+            assert exit_code(zombie) == 2
+            assert zombie.says("another worker took it over")
