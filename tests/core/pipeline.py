@@ -47,16 +47,17 @@ def input_batch(records: Sequence[InputRecord], start: int, end: int) -> RecordB
     )
 
 
-def log_batch(rows: Sequence[LogRow], start: int) -> RecordBatch:
-    """Rows of a changelog as one fetched batch whose first offset is `start`."""
-    stop = start + len(rows)
+def log_batch(log: Sequence[LogRow], offsets: Sequence[int]) -> RecordBatch:
+    """Rows of a changelog as one fetched batch: those at these offsets, which are none or ascend."""
+    rows = [log[offset] for offset in offsets]
+    start, stop = (offsets[0], offsets[-1] + 1) if offsets else (0, 0)
     return RecordBatch(
         topic="changelog",
         partition=0,
         start_offset=start,
         next_offset=stop,
         highwater=stop,
-        offsets=list(range(start, stop)),
+        offsets=list(offsets),
         timestamps=[0] * len(rows),
         keys=[key for key, _, _ in rows],
         values=[value for _, value, _ in rows],
@@ -64,10 +65,17 @@ def log_batch(rows: Sequence[LogRow], start: int) -> RecordBatch:
     )
 
 
-def compacted(log: Sequence[LogRow]) -> list[LogRow]:
-    """The log after compaction: of every key the last row only."""
-    last = {key: index for index, (key, _, _) in enumerate(log)}
-    return [row for index, row in enumerate(log) if last[row[0]] == index]
+def read_log(log: Sequence[LogRow], *, compacted: int = 0, batch_rows: int = 1000) -> LogState:
+    """What a changelog says, in batches of so many rows; below offset `compacted`, of every key the last row is left.
+
+    Compaction keeps the offsets of what it leaves.
+    """
+    last = {key: offset for offset, (key, _, _) in enumerate(log[:compacted])}
+    offsets = [*sorted(last.values()), *range(compacted, len(log))]
+    state = LogState()
+    for start in range(0, len(offsets), batch_rows):
+        state.read(log_batch(log, offsets[start : start + batch_rows]))
+    return state
 
 
 class Pipeline:
@@ -93,10 +101,7 @@ class Pipeline:
 
     def restart(self, *, compact: bool = False, batch_rows: int = 1000) -> None:
         """Begin anew from the changelog, as who takes a partition over does; all since the last cut is lost."""
-        rows = compacted(self.log[: self._settled]) + self.log[self._settled :] if compact else self.log
-        state = LogState()
-        for start in range(0, len(rows), batch_rows):
-            state.read(log_batch(rows[start : start + batch_rows], start))
+        state = read_log(self.log, compacted=self._settled if compact else 0, batch_rows=batch_rows)
         restored = restore_partition(state, Rulebook(self.policies))
         partition, meta = restored.partition, restored.meta
         # Only `prepare` is asked of it, which sends nothing: it needs no log.
@@ -115,7 +120,7 @@ class Pipeline:
         """Somebody who has lost the partition writes old rows once more; the owner notices at its next cut."""
         old = [(key, value, epoch_headers(self._epoch - 1)) for key, value, _ in self.log if random.random() < 0.3]
         between = LogState(epoch=self._epoch)
-        between.read(log_batch(old, 0))
+        between.read(log_batch(old, range(len(old))))
         self.flusher._stale |= between.stale_keys()
         self.log += old
 

@@ -21,7 +21,7 @@ from streams.domain.rulebook import Rulebook
 from streams.engine.changelog import LogState, restore_partition
 from streams.errors import LogCut, UserError
 from tests.core.logs import policy_set
-from tests.core.pipeline import LogRow, compacted, log_batch
+from tests.core.pipeline import LogRow, log_batch, read_log
 from tests.core.scene import BUCKET_MS, DAY_MS, T0, Scene
 
 
@@ -38,10 +38,7 @@ def claim(epoch: int) -> LogRow:
 
 
 def read(*log: LogRow, sizes: int = 1000) -> LogState:
-    state = LogState()
-    for start in range(0, len(log), sizes):
-        state.read(log_batch(log[start : start + sizes], start))
-    return state
+    return read_log(log, batch_rows=sizes)
 
 
 def rows(state: LogState) -> dict[str, str]:
@@ -83,7 +80,7 @@ def test_rule_3_what_is_pending_at_the_end_is_void_and_its_keys_are_stale() -> N
 def test_the_next_owner_writes_what_was_void_again_and_all_is_well() -> None:
     log = [put("a", "1"), meta(1), put("a", "void"), put("b", "void")]
     log += [claim(2), put("a", "1", 2), put("b", None, 2), put("d", "2", 2), meta(2, 2)]
-    for found in (read(*log), read(*compacted(log)), read(*log, sizes=1)):
+    for found in (read(*log), read_log(log, compacted=len(log)), read(*log, sizes=1)):
         assert rows(found) == {"a": "1", "d": "2"}
         assert stale(found) == set()
 
@@ -122,7 +119,7 @@ def test_a_claim_is_no_row_and_completes_nothing() -> None:
 def test_rows_without_a_key_or_an_epoch() -> None:
     nothing = (None, b"x", ())
     state = LogState()
-    batch = log_batch([put("a", "1"), meta(1), put("b", "x", 0)], 0)
+    batch = log_batch([put("a", "1"), meta(1), put("b", "x", 0)], range(3))
     batch.headers[2] = ()
     batch.offsets.append(3)
     batch.keys.append(nothing[0])
@@ -139,7 +136,7 @@ def test_compaction_of_earlier_rows_keeps_the_result(end: int) -> None:
     log += [claim(2), put("c", None, 2), put("a", "2", 2), meta(2, 2)]
     log += [put("a", "late"), put("a", "2", 2), put("b", "3", 2), meta(3, 2)]
     # Up to a meta row: what comes after it is too young for compaction (`min.compaction.lag.ms`).
-    state = read(*compacted(log[:end]), *log[end:])
+    state = read_log(log, compacted=end)
     assert rows(state) == {"a": "2", "b": "3"}
     assert (state.epoch, state.decode_meta().flush_number) == (2, 3)
 
