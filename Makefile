@@ -39,7 +39,7 @@ integration: $(STAMP) ## Tests on a real broker, which they start themselves
 
 .PHONY: chaos
 chaos: $(STAMP) ## Faults on real workers and a real broker, with a table of what was survived
-	$(PYTEST) -m chaos
+	$(PYTEST) -m chaos --thorough
 
 .PHONY: simulation
 SEEDS ?= 10000
