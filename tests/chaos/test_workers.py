@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from streams.broker import EmbeddedBroker
+from streams.settings import Settings
 from tests.chaos.harness import LONG_SESSION, Story, chaos, exit_code, frozen
 from tests.integration.pipeline import wait_for
 
@@ -25,6 +26,19 @@ def test_kill_9_of_each_of_three_in_rotation(
             running.survive(worker.kill)
             # Its successor recovers while the next one is killed.
             running.start_worker()
+        running.finish()
+
+
+def test_kill_9_of_one_of_two_with_the_default_session(
+    broker: EmbeddedBroker, tmp_path: Path, told: Story, table: list[str]
+) -> None:
+    """How long its partitions stand still is bounded by the session: nobody else can know that it is dead."""
+    default = f"{Settings().session_timeout_ms}ms"
+    name = f"kill -9 of one of 2 workers, session {default}"
+    with chaos(broker, tmp_path, told, table, name, FLAGGED_SESSION_TIMEOUT=default) as running:
+        workers = running.start(2)
+        running.feed(3)
+        running.survive(workers[0].kill)
         running.finish()
 
 
