@@ -1,9 +1,10 @@
 """The files of a golden changelog.
 
-`changelog-vN.json`: the log of the partition, batch by batch, and what it says. Keys are text whose characters are
-the bytes (Latin-1), so that those of products can be read; values are base64, null for a tombstone.
-`changelog-vN.input.jsonl`: the input that is still to be applied, as `replay` reads it.
-`changelog-vN.transitions.jsonl`: first the outbox of the last cut, then the transitions that must follow.
+`changelog-vN.json`: the changelog of the partition and its snapshots, batch by batch, and what the changelog says. Keys
+are text whose characters are the bytes (Latin-1), so that those of products can be read; values are base64, null for a
+tombstone.
+`changelog-vN.input.jsonl`: all of the input, as `replay` reads it; the last cut has passed a part of it.
+`changelog-vN.transitions.jsonl`: all transitions, each once: published by the owners, and those that must follow.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,23 +47,18 @@ class Golden:
     """A golden changelog of row version `version`, from offset 0 on.
 
     `policies_toml`: what it was judged by. `until_ms`: where the event clock is moved to after the last record.
-    `snapshots_end`: where its snapshot topic ended. `says`: what the last complete cut says (`owner.told`).
-    `transitions`: see the module; the first `outbox_count` of them stand in the outbox.
+    `says`: what the last complete cut says (`owner.told`). `published_count`: so many of the transitions come before
+    those in the outbox of that cut; for the rest see the module.
     """
 
     version: int
     policies_toml: str
     until_ms: int
-    snapshots_end: int
-    outbox_count: int
+    published_count: int
     says: dict[str, Any]
-    batches: list[Batch] = field(repr=False)
+    changelog: list[Batch] = field(repr=False)
+    snapshots: list[Batch] = field(repr=False)
     transitions: list[bytes] = field(repr=False)
-
-    @property
-    def input_path(self) -> Path:
-        """The file with the rest of the input."""
-        return _path(self.version, "input.jsonl")
 
     @property
     def policies(self) -> PolicySet:
@@ -73,11 +70,18 @@ class Golden:
         """The rulebook of these policies."""
         return Rulebook(self.policies)
 
-    def rest(self) -> Logs:
-        """The rest of the input, by topic; the first record of each has the offset at which the cut says to go on."""
+    @property
+    def positions(self) -> list[int]:
+        """The offset in each input topic at which the last complete cut says to go on."""
+        positions: list[int] = self.says["meta"]["positions"]
+        return positions
+
+    @cached_property
+    def logs(self) -> Logs:
+        """All of the input, by topic, from offset 0 on."""
         topics = {name: index for index, name in enumerate(TOPIC_NAMES)}
         logs: Logs = [[], [], [], []]
-        for record in read_files([self.input_path], topics):
+        for record in read_files([_path(self.version, "input.jsonl")], topics):
             logs[record.topic].append(record)
         return logs
 
@@ -90,24 +94,30 @@ def versions() -> list[int]:
 def load(version: int) -> Golden:
     """The golden changelog of a row version."""
     told = json.loads(_path(version, "json").read_text())
-    batches = [
-        Batch(batch["epoch"], [(key.encode("latin-1"), _from_base64(value)) for key, value in batch["rows"]])
-        for batch in told.pop("batches")
-    ]
+    logs = {
+        name: [
+            Batch(batch["epoch"], [(key.encode("latin-1"), _from_base64(value)) for key, value in batch["rows"]])
+            for batch in told.pop(name)
+        ]
+        for name in ("changelog", "snapshots")
+    }
     transitions = _path(version, "transitions.jsonl").read_bytes().splitlines()
-    return Golden(**told, batches=batches, transitions=transitions)
+    return Golden(**told, **logs, transitions=transitions)
 
 
-def save(golden: Golden, rest: Sequence[bytes]) -> None:
-    """Write the files; never over others. `rest`: the input that follows, as lines for `replay`."""
+def save(golden: Golden, lines: Sequence[bytes]) -> None:
+    """Write the files; never over others. `lines`: all of the input, as `replay` reads it."""
     paths = [_path(golden.version, kind) for kind in ("json", "input.jsonl", "transitions.jsonl")]
     if any(path.exists() for path in paths):
         raise SystemExit(f"There is a golden changelog of version {golden.version}. It is what was released: keep it.")
-    told = {name: value for name, value in asdict(golden).items() if name not in ("batches", "transitions")}
-    head = json.dumps(told, indent=1)
-    batches = ",\n".join(_batch_text(batch) for batch in golden.batches)
-    paths[0].write_text(f'{head[:-2]},\n "batches": [\n{batches}\n ]\n}}\n')
-    paths[1].write_bytes(b"".join(rest))
+    told = asdict(golden)
+    for name in ("changelog", "snapshots", "transitions"):
+        del told[name]
+    text = json.dumps(told, indent=1)[:-2]
+    for name, batches in (("changelog", golden.changelog), ("snapshots", golden.snapshots)):
+        text += f',\n "{name}": [\n' + ",\n".join(map(_batch_text, batches)) + "\n ]"
+    paths[0].write_text(text + "\n}\n")
+    paths[1].write_bytes(b"".join(lines))
     paths[2].write_bytes(b"".join(value + b"\n" for value in golden.transitions))
 
 

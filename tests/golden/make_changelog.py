@@ -119,7 +119,8 @@ class Stories:
         for number in range(12):
             fee: dict[str, Any] = {"fee": 9, "reference_fee": 3, "currency": "EUR", "seller_id": "S1", "region": "DE"}
             self.tell("shipping_fee.charged", begin + DAY_MS + number, product_id, order_id=f"L{number}", **fee)
-        self.tell("impressions.counted", begin + DAY_MS + 99, product_id, count=1000, **{"from": 1, "to": begin})
+        self.tell("impressions.counted", begin + DAY_MS + 99, product_id, count=1000,
+                  **{"from": begin, "to": begin + DAY_MS + 99})  # fmt: skip
         # On each day another stretch of ten lines: these come into a few of the pages, and some beyond the golden cut.
         for step in range(24):
             at = begin + DAY_MS + step * 12 * HOUR_MS
@@ -158,7 +159,7 @@ class Maker:
         logs: Logs = [[], [], [], []]
         for record in self._order[: self._fed]:
             logs[record.topic].append(record)
-        while owner.feed(logs, [0] * 4, 1000):
+        while owner.feed(logs, 1000):
             pass
 
     def cuts(self, owner: Owner, count: int, size: int) -> None:
@@ -200,11 +201,11 @@ def send_in_vain(owner: Owner, flush: Flush) -> None:
     raise AssertionError("nobody has taken the partition from this owner")
 
 
-def batches(broker: FakeBroker) -> Iterable[Batch]:
-    """The log, cut where the writer changes: where within that its batches began makes no difference to a reader."""
+def batches(broker: FakeBroker, topic: str) -> Iterable[Batch]:
+    """A topic's log, cut where the writer changes: where else its batches began is all the same to a reader."""
     rows: list[tuple[bytes, bytes | None]] = []
     epoch = 0
-    for entry in broker[TOPICS.changelog, 0].entries:
+    for entry in broker[topic, 0].entries:
         assert entry.key is not None
         if rows and epoch_of(entry.headers) != epoch:
             yield Batch(epoch, rows)
@@ -215,7 +216,7 @@ def batches(broker: FakeBroker) -> Iterable[Batch]:
 
 
 def make(seed: int) -> tuple[Golden, list[bytes]]:
-    """The golden changelog, and the lines of the rest of the input."""
+    """The golden changelog, and its input as lines."""
     random = RandomLogs(Random(seed), events=300, products=4, days=75)
     logs, until_ms = random.logs, random.end_ms + 12 * DAY_MS
     stories = Stories()
@@ -230,24 +231,19 @@ def make(seed: int) -> tuple[Golden, list[bytes]]:
     state = log_state(maker.broker)
     restored = restore_partition(state, Rulebook(policies))
     (transitions,) = backtest(merged(logs), policies, partitions=1, until_ms=until_ms).transitions
-    first = [encode_transition(transition) for transition in transitions].index(restored.outbox.transitions[0].value)
-    counts = list(restored.meta.positions)
-    rest = []
-    for record in merged(logs):
-        counts[record.topic] -= 1
-        if counts[record.topic] < 0:
-            rest.append(to_line(SimulatedRecord(record.timestamp_ms, record.topic, record.key, record.value)))
+    values = [encode_transition(transition) for transition in transitions]
+    lines = [to_line(SimulatedRecord(r.timestamp_ms, r.topic, r.key, r.value)) for r in merged(logs)]
     golden = Golden(
         version=VERSION,
         policies_toml=POLICIES_TOML,
         until_ms=until_ms,
-        snapshots_end=maker.broker[TOPICS.snapshots, 0].end,
-        outbox_count=len(restored.outbox.transitions),
+        published_count=values.index(restored.outbox.transitions[0].value),
         says=told(state, restored),
-        batches=list(batches(maker.broker)),
-        transitions=[encode_transition(transition) for transition in transitions[first:]],
+        changelog=list(batches(maker.broker, TOPICS.changelog)),
+        snapshots=list(batches(maker.broker, TOPICS.snapshots)),
+        transitions=values,
     )
-    return golden, rest
+    return golden, lines
 
 
 if __name__ == "__main__":

@@ -54,12 +54,12 @@ class Owner:
             raise task.error
         return task.result
 
-    def feed(self, logs: Sequence[Sequence[InputRecord]], begins: Sequence[int], most: int) -> int:
-        """Apply up to `most` records of the logs, which begin at the offsets `begins`; how many were applied."""
-        for queue, log, begin, topic in zip(self.processor.queues, logs, begins, range(4), strict=True):
-            queue.end = begin + len(log)
+    def feed(self, logs: Sequence[Sequence[InputRecord]], most: int) -> int:
+        """Apply up to `most` more records of the logs; how many were applied."""
+        for topic, (queue, log) in enumerate(zip(self.processor.queues, logs, strict=True)):
+            queue.end = len(log)
             if not queue.chunks and queue.fetched < queue.end:
-                fetched = log[queue.fetched - begin :][:most]
+                fetched = log[queue.fetched :][:most]
                 self.processor.offer(topic, input_batch(fetched, queue.fetched, queue.end))
         return self.processor.run(most)
 
