@@ -144,14 +144,13 @@ def test_it_says_the_same_once_it_is_compacted(golden: Golden) -> None:
     assert kept(after.partition) == kept(before.partition)
 
 
-def test_rows_are_written_as_they_were(golden: Golden) -> None:
+def test_rows_are_written_as_they_were() -> None:
     """Byte for byte: so the version that wrote them can take the partition back."""
-    if golden.version != row.VERSION:
-        pytest.skip("this program writes another version")
+    golden = load(row.VERSION)
     state = log_state(broker_with(golden))
     meta, outbox = state.decode_meta(), state.decode_outbox()
     assert meta.clock is not None
-    written = dict(encode_outbox(outbox))
+    written: dict[bytes, bytes | None] = dict(encode_outbox(outbox))
     for key, header in state.rows.items():
         if key[:1] in (PAGE_PREFIX, OUTBOX_PREFIX):
             continue

@@ -94,7 +94,7 @@ def versions() -> list[int]:
 def load(version: int) -> Golden:
     """The golden changelog of a row version."""
     told = json.loads(_path(version, "json").read_text())
-    logs = {
+    logs: dict[str, Any] = {
         name: [
             Batch(batch["epoch"], [(key.encode("latin-1"), _from_base64(value)) for key, value in batch["rows"]])
             for batch in told.pop(name)
