@@ -194,7 +194,7 @@ async def test_a_worker_refuses_what_a_newer_version_owns_and_does_not_fence_it(
         await newer.cut()
         before = await ends()
         said = await asyncio.to_thread(refused, left, "worker")
-        assert f"rows of version {row.VERSION + 1}, and this program reads version {row.VERSION}" in said
+        assert f"rows of version {row.VERSION + 1}, and this program reads version" in said
         assert "FLAGGED_APP_ID" in said
         assert await ends() == before, "no claim, and nothing else either"
         newer.processor.partition.cut.changed["large"] = None
