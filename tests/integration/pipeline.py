@@ -185,6 +185,15 @@ def pipeline(broker: EmbeddedBroker, directory: Path, **environment: str) -> Ite
         made.end()
 
 
+def refused(running: Pipeline, *arguments: str) -> str:
+    """Run a sub-command that must end with one clear message and exit code 2; what it said."""
+    done = running.run(*arguments, check=False)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr[:20000]
+    assert [line.startswith("Error: ") for line in done.stderr.splitlines()].count(True) == 1
+    return done.stderr
+
+
 def wait_for(condition: Callable[[], bool], what: str) -> None:
     """Wait until the condition holds; fail after a generous time."""
     began = time.monotonic()

@@ -199,7 +199,15 @@ def test_a_part_of_the_outbox_that_is_missing_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [(b"P1", b"\x02\x91\x01"), (b"P1", b"\x01\x92\x01\x02"), (b"P1", b""), (META_KEY, b"\x07")]
+    ("key", "value"),
+    [
+        (b"P1", b"\x02\x91\x01"),
+        (b"P1", b"\x01\x92\x01\x02"),
+        (b"P1", b""),
+        (b"\xfbP1", b"\x01\x91\x01"),
+        (META_KEY, b"\x07"),
+        (META_KEY, b""),
+    ],
 )
 def test_a_log_that_cannot_be_read_is_told_in_one_sentence(key: bytes, value: bytes) -> None:
     state = LogState(meta=encode_meta(Meta(clock=T0)))
