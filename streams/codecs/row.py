@@ -82,6 +82,11 @@ def page_key(key: bytes, page: int) -> bytes:
     return PAGE_PREFIX + page.to_bytes(4, "big") + key
 
 
+def is_of_product(key: bytes) -> bool:
+    """Whether it is a header's or a page's key: no UTF-8 begins with a byte above 0xF7, as the keys of all else do."""
+    return key.startswith(PAGE_PREFIX) or key[:1] < b"\xf8"
+
+
 def product_of(key: bytes) -> str:
     """The product that a header's or a page's key belongs to."""
     return (key[5:] if key.startswith(PAGE_PREFIX) else key).decode()

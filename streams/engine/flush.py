@@ -17,7 +17,6 @@ from __future__ import annotations
 from streams.codecs.meta import (
     CLAIM_KEY,
     META_KEY,
-    OUTBOX_PREFIX,
     Meta,
     OutboxEntry,
     encode_meta,
@@ -26,7 +25,7 @@ from streams.codecs.meta import (
     epoch_of,
     outbox_key,
 )
-from streams.codecs.row import RowWriter, product_of
+from streams.codecs.row import RowWriter, is_of_product, product_of
 from streams.domain.partition import Cut, Partition
 from streams.engine.changelog import LogState, Restored
 from streams.engine.cut import (
@@ -166,7 +165,7 @@ class Flusher:
         # What is written again below replaces this; what is not is not there any more.
         written: dict[bytes, bytes | None] = dict.fromkeys(stale)
         for key in stale:
-            if not key.startswith(OUTBOX_PREFIX):
+            if is_of_product(key):
                 product_id = product_of(key)
                 cut.changed[product_id] = None
                 product = partition.products.get(product_id)

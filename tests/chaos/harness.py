@@ -109,7 +109,7 @@ class Chaos(Pipeline):
         self.outcome = Outcome(fault)
         self._story = told
         self._fed = 0
-        self._ends: dict[TP, int] = {}
+        self.ends: dict[TP, int] = {}
 
     def start(self, count: int = 1, **environment: str) -> list[Worker]:
         """Start workers and wait until each has taken something over."""
@@ -134,7 +134,7 @@ class Chaos(Pipeline):
     def feed_records(self, records: Sequence[InputRecord], until_ms: int | None = None) -> None:
         """Send these records, which may be none of the story."""
         ends = asyncio.run(send(self.settings, records, lambda _count: None, until_ms=until_ms))
-        self._ends.update(ends)
+        self.ends.update(ends)
         self.outcome.events += len(records)
 
     def wait_applied(self) -> None:
@@ -142,7 +142,7 @@ class Chaos(Pipeline):
 
         async def wait() -> None:
             async with asyncio.timeout(REPLAY_S):
-                await wait_until_applied(self.settings, self._ends, lambda _done, _all: None)
+                await wait_until_applied(self.settings, self.ends, lambda _done, _all: None)
 
         try:
             asyncio.run(wait())
@@ -156,7 +156,7 @@ class Chaos(Pipeline):
         self.outcome.survived += 1
         before = self.committed()
         self.feed()
-        waiting = {tp for tp, end in self._ends.items() if end != before.get(tp, 0)}
+        waiting = {tp for tp, end in self.ends.items() if end != before.get(tp, 0)}
         while waiting:
             if time.monotonic() - began > REPLAY_S:
                 pytest.fail(f"no progress on {sorted(waiting)}\n{self.logs()}")
@@ -184,11 +184,7 @@ class Chaos(Pipeline):
     def is_applied(self) -> bool:
         """Whether the group has committed all that was fed."""
         committed = self.committed()
-        return all(committed.get(tp, 0) >= end for tp, end in self._ends.items())
-
-    def is_applied_to(self, tp: TP) -> bool:
-        """Whether the group has committed all that was fed into this partition."""
-        return self.committed().get(tp, 0) >= self._ends[tp]
+        return all(committed.get(tp, 0) >= end for tp, end in self.ends.items())
 
     @contextmanager
     def asleep(self) -> Iterator[None]:

@@ -10,8 +10,10 @@ import pytest
 
 from streams.broker import EmbeddedBroker
 from streams.codecs.event_lines import InputRecord
+from streams.codecs.meta import META_KEY
+from streams.engine.cut import BATCH_BYTES_MAX
 from streams.testing.market import START_MS
-from tests.chaos.harness import chaos, story
+from tests.chaos.harness import Chaos, chaos, story
 
 pytestmark = pytest.mark.chaos
 
@@ -38,12 +40,26 @@ def order(number: int, at: int, kind: str, told: dict[str, object]) -> InputReco
 
 
 def test_a_product_with_100_000_open_lines(broker: EmbeddedBroker, tmp_path: Path, table: list[str]) -> None:
-    """All lines are touched in one flush interval, so that a cut is larger than one record batch."""
+    """Half of the lines come at once, so that a cut is larger than one record batch."""
     told = story(list(records()), START_MS + 2 * 86_400_000, 4)
     settings = {"FLAGGED_FLUSH_INTERVAL": "10s", "FLAGGED_FLUSH_BYTES": "10MB", "FLAGGED_BATCH_MAX_RECORDS": "5000"}
+    settings["FLAGGED_SESSION_TIMEOUT"] = "20s"  # it sleeps while half of the lines are sent
     with chaos(broker, tmp_path, told, table, "kill -9, a product with 100,000 open lines", **settings) as running:
         (worker,) = running.start()
-        running.feed(2)
+        with running.asleep():
+            running.feed(2)
         running.wait_applied()
-        running.survive(lambda: (worker.kill(), running.start()))
+        worker.kill()
+        running.survive(lambda: running.start())
         running.finish()
+        assert max(_cut_sizes(running)) > BATCH_BYTES_MAX
+
+
+def _cut_sizes(running: Chaos) -> Iterator[int]:
+    """How many bytes the rows of each cut have."""
+    size = 0
+    for row in running.read(running.settings.changelog_topic):
+        size += len(row.key or b"") + len(row.value or b"")
+        if row.key == META_KEY:
+            yield size
+            size = 0
