@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -34,3 +35,13 @@ def steps_of(work: Callable[[], object]) -> int:
         sys.settrace(before[0])
         sys.setprofile(before[1])
     return steps
+
+
+def peak_of(work: Callable[[], object]) -> int:
+    """How many bytes are held at once while it runs, at most, beyond what was held before."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
