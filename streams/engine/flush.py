@@ -14,6 +14,8 @@ them in the log: the next owner publishes them before anything new, with the sam
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from streams.codecs.meta import (
     CLAIM_KEY,
     META_KEY,
@@ -288,4 +290,5 @@ class Flusher:
                         f"after {self.epoch})"
                     )
                 if epoch < self.epoch and key is not None:
-                    self._stale_snapshots.add(key.decode())
+                    with suppress(UnicodeDecodeError):  # what is no product's is none of ours to write again
+                        self._stale_snapshots.add(key.decode())

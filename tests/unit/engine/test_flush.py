@@ -243,7 +243,7 @@ async def test_a_sleepers_snapshot_is_written_again() -> None:
     await owner.flush()
     await owner.flusher.look_for_others()
     assert not owner.flusher.must_write
-    log.topics["snapshots"].append((b"A", None, epoch_headers(owner.flusher.epoch - 1)))
+    log.topics["snapshots"] += [(b"A", None, epoch_headers(owner.flusher.epoch - 1)), (b"\x80", b"nobody's", ())]
     await owner.flusher.look_for_others()
     assert owner.flusher.must_write
     await owner.flush()
