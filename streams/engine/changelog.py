@@ -32,7 +32,7 @@ from streams.codecs.meta import (
     epoch_of,
     outbox_key,
 )
-from streams.codecs.row import PAGE_PREFIX, RowError, decode_product
+from streams.codecs.row import PAGE_PREFIX, RowError, decode_product, product_of
 from streams.domain.partition import Partition
 from streams.domain.rulebook import Rulebook
 from streams.engine.batch import RecordBatch
@@ -116,11 +116,14 @@ class LogState:
 
     def decode_outbox(self) -> Outbox:
         """What the last complete cut publishes. Raises RowError if part of it is not there."""
-        keys = [outbox_key(index) for index in range(self.decode_meta().outbox_rows)]
-        missing = [key for key in keys if key not in self.rows]
-        if missing:
-            raise RowError(f"{len(missing)} outbox rows of the last cut are missing")
-        return decode_outbox(self.rows[key] for key in keys)
+        count = self.decode_meta().outbox_rows
+        rows: list[bytes] = []
+        for index in range(count):
+            row = self.rows.get(outbox_key(index))
+            if row is None:
+                raise RowError(f"of the {count} outbox rows of the last cut, number {index} is missing")
+            rows.append(row)
+        return decode_outbox(rows)
 
 
 @dataclass(slots=True)
@@ -178,14 +181,7 @@ def _restore_products(rows: dict[bytes, bytes], restored: Restored, book: Rulebo
         elif not key.startswith(OUTBOX_PREFIX):
             headers.append((key, row))
     for key, row in headers:
-        product, page_count = decode_product(_product_id(key), row, pages.get(key, {}), book, clock)
+        product, page_count = decode_product(product_of(key), row, pages.get(key, {}), book, clock)
         restored.partition.restore(product)
         if page_count:
             restored.pages[product.id] = page_count
-
-
-def _product_id(key: bytes) -> str:
-    try:
-        return key.decode()
-    except UnicodeDecodeError as error:
-        raise RowError(f"a row has the key {key!r}, which is that of no product and no page") from error

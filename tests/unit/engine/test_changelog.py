@@ -194,7 +194,11 @@ def test_a_part_of_the_outbox_that_is_missing_is_told() -> None:
     state = LogState(meta=encode_meta(Meta(clock=T0, outbox_rows=2)), rows=dict(rows))
     assert restore_partition(state, Rulebook(policy_set(None))).outbox == outbox
     del state.rows[outbox_key(1)]
-    with pytest.raises(UserError, match="1 outbox rows of the last cut are missing"):
+    with pytest.raises(UserError, match="of the 2 outbox rows of the last cut, number 1 is missing"):
+        restore_partition(state, Rulebook(policy_set(None)))
+    # However many there are said to be: not one key is made for each of them.
+    state.meta = encode_meta(Meta(clock=T0, outbox_rows=2**32 - 1))
+    with pytest.raises(UserError, match="number 1 is missing"):
         restore_partition(state, Rulebook(policy_set(None)))
 
 
@@ -205,6 +209,7 @@ def test_a_part_of_the_outbox_that_is_missing_is_told() -> None:
         (b"P1", b"\x01\x92\x01\x02"),
         (b"P1", b""),
         (b"\xfbP1", b"\x01\x91\x01"),
+        (b"\x80", b"\x01\x91\x01"),
         (META_KEY, b"\x07"),
         (META_KEY, b""),
     ],
