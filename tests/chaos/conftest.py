@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -36,12 +35,14 @@ def told(market: list[InputRecord]) -> Story:
 
 
 @pytest.fixture(scope="session")
-def table(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+def table() -> list[str]:
     """The lines of the faults survived; printed at the end."""
-    yield TABLE
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None and TABLE:
-        reporter.ensure_newline()
-        reporter.section("faults survived")
+    return TABLE
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table."""
+    if TABLE:
+        terminalreporter.section("faults survived")
         for line in (HEADING, *TABLE):
-            reporter.write_line(line)
+            terminalreporter.write_line(line)
