@@ -7,8 +7,8 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,7 @@ from streams.codecs.outputs import encode_transition
 from streams.domain.policy import DEFAULT_POLICY, PolicySet
 from streams.domain.rulebook import Rulebook
 from streams.engine.backtest import BacktestResult, backtest
-from streams.engine.changelog import LogState, restore_partition
-from streams.engine.log_reader import read_partition
+from streams.engine.changelog import restore_partition
 from streams.engine.sender import send
 from streams.engine.waiting import wait_until_applied
 from tests.integration.pipeline import REPLAY_S, Pipeline, Worker, check_copies, wait_for
@@ -127,10 +126,6 @@ class Chaos(Pipeline):
             last = self._fed == len(self._story.parts)
             self.feed_records(part, self._story.until_ms if last else None)
 
-    def feed_whole(self) -> None:
-        """Send all parts at once, and no end: the wall clock tells how late it is."""
-        self.feed_records([record for part in self._story.parts for record in part])
-
     def feed_records(self, records: Sequence[InputRecord], until_ms: int | None = None) -> None:
         """Send these records, which may be none of the story."""
         ends = asyncio.run(send(self.settings, records, lambda _count: None, until_ms=until_ms))
@@ -169,15 +164,12 @@ class Chaos(Pipeline):
         """What the group has committed."""
 
         async def ask() -> dict[TP, int]:
-            admin = AIOKafkaAdminClient(**self.settings.kafka_kwargs())
-            try:
-                await admin.start()
-                found = await admin.list_consumer_group_offsets(self.settings.app_id)
+            async with self._admin() as admin:
+                try:
+                    found = await admin.list_consumer_group_offsets(self.settings.app_id)
+                except GroupCoordinatorNotAvailableError:  # of a broker so new that no group was there yet
+                    return {}
                 return {TP(*tp): meta.offset for tp, meta in found.items()}
-            except GroupCoordinatorNotAvailableError:  # of a broker so new that no group was there yet
-                return {}
-            finally:
-                await admin.close()
 
         return asyncio.run(ask())
 
@@ -198,20 +190,25 @@ class Chaos(Pipeline):
             for process in workers:
                 process.send_signal(signal.SIGCONT)
 
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = AIOKafkaAdminClient(**self.settings.kafka_kwargs())
+        try:
+            await admin.start()
+            yield admin
+        finally:
+            await admin.close()
+
     def delete(self, topic: str) -> None:
         """Delete a topic."""
 
         async def delete_topic() -> None:
-            admin = AIOKafkaAdminClient(**self.settings.kafka_kwargs())
-            try:
-                await admin.start()
+            async with self._admin() as admin:
                 await admin.delete_topics([topic])
                 # It is gone once the broker knows it no more.
                 async with asyncio.timeout(LONG_S):
                     while topic in await admin.list_topics():
                         await asyncio.sleep(0.1)
-            finally:
-                await admin.close()
 
         asyncio.run(delete_topic())
 
@@ -242,12 +239,8 @@ class Chaos(Pipeline):
         """Set a topic's configuration to exactly this."""
 
         async def set_config() -> None:
-            admin = AIOKafkaAdminClient(**self.settings.kafka_kwargs())
-            try:
-                await admin.start()
+            async with self._admin() as admin:
                 await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, config)])
-            finally:
-                await admin.close()
 
         asyncio.run(set_config())
 
@@ -274,17 +267,6 @@ class Chaos(Pipeline):
         """The state as the changelog has it."""
         states = [self.log_state(partition) for partition in range(PARTITIONS)]
         return BacktestResult([restore_partition(state, Rulebook(POLICIES)).partition for state in states])
-
-    def log_state(self, partition: int) -> LogState:
-        """What the changelog of a partition says now."""
-
-        async def read() -> LogState:
-            state = LogState()
-            async for batch in read_partition(self.settings.kafka_kwargs(), self.settings.changelog_topic, partition):
-                state.read(batch)
-            return state
-
-        return asyncio.run(read())
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,10 +59,10 @@ def test_a_storm_of_bad_records(broker: EmbeddedBroker, tmp_path: Path, told: St
         wait_for(lambda: worker.page("/readyz")[0] == 200, "readiness comes back")
 
 
-def _watch(worker: Worker, states: Counter[str], is_done: object) -> None:
+def _watch(worker: Worker, states: Counter[str], is_done: Callable[[], bool]) -> None:
     def done() -> bool:
         states[worker.page("/readyz")[1].partition("\n")[0]] += 1
-        return is_done()  # type: ignore[operator,no-any-return]
+        return is_done()
 
     wait_for(done, "the storm is over")
 

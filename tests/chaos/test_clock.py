@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from streams.broker import EmbeddedBroker
-from streams.codecs.event_lines import InputRecord
-from tests.chaos.harness import PARTITIONS, Chaos, chaos, story
+from tests.chaos.harness import PARTITIONS, Chaos, Story, chaos
 from tests.integration.pipeline import check_copies, wait_for
 
 pytestmark = pytest.mark.chaos
@@ -20,14 +19,12 @@ HOUR_MS = 3_600_000
 STEPS = (HOUR_MS, 0, -HOUR_MS, 0)
 
 
-def test_the_wall_clock_steps_by_an_hour(
-    broker: EmbeddedBroker, tmp_path: Path, market: list[InputRecord], table: list[str]
-) -> None:
+def test_the_wall_clock_steps_by_an_hour(broker: EmbeddedBroker, tmp_path: Path, told: Story, table: list[str]) -> None:
     """While a worker catches up, the log alone tells the time; then its clock goes on with the wall's, and never back.
     So what is published of a history is the same, however the wall's clock steps."""
     ahead = tmp_path / "ahead"
     ahead.write_text("0")
-    steady = _history(broker, tmp_path, market, [], lambda _running: None, ahead)
+    steady = _history(broker, tmp_path, told, [], lambda _running: None, ahead)
     assert len(steady) > 100
 
     def step_at_work(running: Chaos) -> None:
@@ -37,22 +34,22 @@ def test_the_wall_clock_steps_by_an_hour(
             ahead.write_text(str(step))
             time.sleep(0.2)
 
-    assert _history(broker, tmp_path, market, table, step_at_work, ahead) == steady
+    assert _history(broker, tmp_path, told, table, step_at_work, ahead) == steady
 
 
 def _history(
     broker: EmbeddedBroker,
     directory: Path,
-    market: list[InputRecord],
+    told: Story,
     table: list[str],
     at_work: Callable[[Chaos], None],
     ahead: Path,
 ) -> list[bytes]:
     """What a worker publishes of the market; its clock steps when it is caught up, and `at_work` as that does."""
-    told = story(market, time.time_ns() // 1_000_000, 1)
     own = {"FLAGGED_CLOCK": "wall", "SPOIL_CLOCK": str(ahead)}
     with chaos(broker, directory, told, table, "wall clock steps by +1 h, -1 h, -1 h, +1 h", **own) as running:
-        running.feed_whole()
+        # No end is told: the wall clock says how late it is.
+        running.feed_records([record for part in told.parts for record in part])
         worker = running.start_worker(module="tests.chaos.spoilt_worker")
         at_work(running)
         running.wait_applied()

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from streams.broker import EmbeddedBroker
+from streams.engine.changelog import LogState
 from streams.engine.log_reader import read_partition
 from streams.settings import Settings
 from streams.settings_load import load_settings
@@ -143,6 +144,17 @@ class Pipeline:
     def logs(self) -> str:
         """The ends of all workers' logs, for a failure."""
         return "\n".join(f"--- {w.log.name}\n{w.log.read_text()[-3000:]}" for w in self.workers)
+
+    def log_state(self, partition: int) -> LogState:
+        """What the changelog of a partition says now."""
+
+        async def read() -> LogState:
+            state = LogState()
+            async for batch in read_partition(self.settings.kafka_kwargs(), self.settings.changelog_topic, partition):
+                state.read(batch)
+            return state
+
+        return asyncio.run(read())
 
     def read(self, topic: str) -> list[Read]:
         """All records of a topic, by partition and offset."""

@@ -22,12 +22,12 @@ from streams.codecs.meta import OutboxEntry
 from streams.codecs.outputs import encode_transition
 from streams.domain.transitions import CLEAR
 from streams.engine.backtest import BacktestResult, backtest
-from streams.engine.changelog import LogState, restore_partition
+from streams.engine.changelog import restore_partition
 from streams.engine.cut import OutputTopics, transition_rows
 from streams.engine.ends import LogEnds
 from streams.engine.flush import Fenced, Flusher
 from streams.engine.kafka_log import KafkaLog
-from streams.engine.log_reader import end_offset, read_partition
+from streams.engine.log_reader import end_offset
 from streams.engine.log_writer import AtomicWriter
 from streams.engine.patience import Patience
 from streams.engine.processor import PartitionProcessor
@@ -140,16 +140,9 @@ def test_a_worker_takes_over_what_an_earlier_version_left(left: Pipeline, golden
     assert {key for key, value in snapshots.items() if value is not None} == flagged
     assert left.read(left.settings.dead_letters_topic) == []
 
-    restored = restore_partition(asyncio.run(changelog(left)), golden.book).partition
+    restored = restore_partition(left.log_state(0), golden.book).partition
     assert restored.clock == reference.partitions[0].clock
     assert list(BacktestResult([restored]).rates()) == list(reference.rates())
-
-
-async def changelog(running: Pipeline) -> LogState:
-    state = LogState()
-    async for batch in read_partition(running.settings.kafka_kwargs(), running.settings.changelog_topic, 0):
-        state.read(batch)
-    return state
 
 
 # -- what a newer version owns
