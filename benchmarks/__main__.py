@@ -48,7 +48,9 @@ BENCHMARKS = {
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path(".data/benchmarks.json"), show_default=True
 )
-def main(names: tuple[str, ...], runs: int | None, quick: bool, peer: Path | None, broker: str | None, out: Path) -> None:
+def main(
+    names: tuple[str, ...], runs: int | None, quick: bool, peer: Path | None, broker: str | None, out: Path
+) -> None:
     """Measure NAMES (all by default), with every program in a process of its own, and write the figures as JSON."""
     signal.signal(signal.SIGTERM, _stop)
     if peer is not None and not (peer / "run.sh").is_file():

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.harness import OURS, PLAIN, Bench, Figures, Inputs, Program, settings_of
+from benchmarks.harness import PATIENCE_S, Bench, Figures, Inputs, Program, settings_of
 from streams.engine.waiting import wait_until_applied
 from streams.errors import UserError
 
@@ -45,8 +45,14 @@ def catch_up(bench: Bench, subject: str, inputs: Inputs, app_id: str | None = No
 def wait_applied(environment: Mapping[str, str], inputs: Inputs, program: Program) -> None:
     """Wait until the group has committed all of the inputs. Raises UserError if the program ends before."""
 
-    def look(_done: int, _all: int) -> None:
+    began = time.monotonic()
+
+    def look(done: int, total: int) -> None:
         program.check()
+        if time.monotonic() - began > PATIENCE_S:
+            raise UserError(
+                f"after {PATIENCE_S:.0f} s {done:,} of {total:,} events are applied:\n{program.said()[-3000:]}"
+            )
 
     asyncio.run(wait_until_applied(settings_of(environment), inputs.ends, look, poll_s=_LOOK_S))
 
@@ -80,6 +86,3 @@ def _last_json(said: str) -> dict[str, Any]:
 
 def _per_million(cpu_s: float | None, events: int) -> float | None:
     return None if cpu_s is None else cpu_s / events * 1e6
-
-
-__all__ = ["OURS", "PLAIN", "catch_up", "catch_up_peer", "wait_applied"]

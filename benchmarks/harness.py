@@ -53,7 +53,10 @@ def usage_of(pid: int) -> Usage:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:
         return Usage()
-    kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in status.splitlines() if "kB" in line)}
+    kib = {
+        name: int(rest.split()[0])
+        for name, _, rest in (line.partition(":") for line in status.splitlines() if "kB" in line)
+    }
     user, system = stat.rpartition(")")[2].split()[11:13]
     return Usage((int(user) + int(system)) / _TICKS_PER_S, kib["VmRSS"] / 1024, kib["VmHWM"] / 1024)
 
@@ -187,7 +190,9 @@ class Result:
             cells = [f"{name} {_number(self.median(case, subject, name))}" for name in runs[0]]
             first = next(iter(runs[0]))
             values = [value for run in runs if (value := run.get(first)) is not None]
-            spread = f"  [{_number(min(values))} - {_number(max(values))} in {len(runs)} runs]" if len(values) > 1 else ""
+            spread = (
+                f"  [{_number(min(values))} - {_number(max(values))} in {len(runs)} runs]" if len(values) > 1 else ""
+            )
             yield f"  {case}, {subject}: {', '.join(cells)}{spread}"
         yield from (f"  note: {note}" for note in self.notes)
         yield f"{self.name} ratios: " + (", ".join(f"{name} {_number(r)}" for name, r in self.ratios.items()) or "none")

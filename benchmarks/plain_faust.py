@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import faust
 import msgspec
@@ -59,6 +61,11 @@ class ProductCodec(codecs.Codec):
         product.touched = None
         return msgspec.msgpack.encode([product.id, rows])
 
+    def renamed(self, value: bytes, product_id: str) -> bytes:
+        """The same product under another id."""
+        _, rows = msgspec.msgpack.decode(value)
+        return msgspec.msgpack.encode([product_id, rows])
+
     def _loads(self, value: bytes) -> Product:
         product_id, (header, *pages) = msgspec.msgpack.decode(value)
         product, _ = decode_product(product_id, header, dict(enumerate(pages)), BOOK, 0)
@@ -85,7 +92,7 @@ class Job:
             value_serializer="raw",
         )
         self.table = self.app.Table(TABLE, key_type=bytes)
-        self.table.value_serializer = "product-row"
+        cast(Any, self.table).value_serializer = "product-row"
         self.partitions: dict[int, Partition] = {}
         self.transitions, self.snapshots, self.dead_letters = (self._topic(name) for name in settings.output_topics)
         for number, name in enumerate(settings.input_topics):
@@ -117,20 +124,24 @@ class Job:
     def _agent(self, topic: int) -> Callable[[Any], Any]:
         async def take(stream: Any) -> None:
             async for event in stream.events():
-                await self._apply(topic, event.message)
+                try:
+                    await self._apply(topic, event.message)
+                except Exception:  # noqa: BLE001 - Faust would go on behind the event: no measurement may
+                    traceback.print_exc()
+                    os._exit(1)
 
         return take
 
     async def _apply(self, topic: int, message: Any) -> None:
         at = round(message.timestamp * 1000)
-        (event,) = decode_batch(topic, [message.key], [message.value], [at], [tuple(message.headers.items())])
+        (event,) = decode_batch(topic, [message.key], [message.value], [at], [tuple(message.headers or ())])
         if isinstance(event, str):
             return
         number = message.partition
         if isinstance(event, Refused):
             place = (message.topic, number, message.offset, message.key, message.value, ())
-            key, value, headers = dead_letter(*place, event)
-            await self.dead_letters.send(key=key, value=value, headers=list(headers))
+            key, value, told = dead_letter(*place, event)
+            await self.dead_letters.send(key=key, value=value, headers=list(told))
             return
         partition = self.partitions[number]
         partition.advance(event.occurred_at)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from itertools import cycle
 from random import Random
 from typing import Any, Final
 from zlib import crc32
 
 import msgspec
 
-from streams.domain.events import ORDERS, SHIPPING_FEES, TOPIC_OF_TYPE
-from streams.testing.market import START_MS, Market
+from streams.domain.events import TOPIC_OF_TYPE
+from streams.testing.market import Market
 from streams.testing.records import SimulatedRecord, encode
 
 SEED: Final = 7
@@ -67,9 +69,7 @@ def shipped(product: str, order: str, at: int) -> SimulatedRecord:
 
 def cancelled(product: str, order: str, at: int) -> SimulatedRecord:
     """The line cancelled at `at` (ms), for the seller has none left."""
-    return _record(
-        at, product, type="order.cancelled", event_id=f"c-{order}", order_id=order, reason="out_of_stock"
-    )
+    return _record(at, product, type="order.cancelled", event_id=f"c-{order}", order_id=order, reason="out_of_stock")
 
 
 def fee(product: str, order: str, at: int) -> SimulatedRecord:
@@ -105,30 +105,31 @@ class Trade:
         self._products, self._tag, self._power = products, tag, 1 if even else 2
         self._random = Random(SEED)
         self._orders = 0
-        self._open: list[tuple[str, str]] = []
-        self._step = 0
+        self._open: deque[tuple[str, str]] = deque()
+        self._steps = cycle((self._place, self._charge, self._ship))
 
     def next(self, at: int) -> SimulatedRecord:
         """The next event, at `at` (ms)."""
-        step, self._step = self._step, (self._step + 1) % 3
-        if step == 0:
-            product = product_id(int(self._products * self._random.random() ** self._power))
-            self._orders += 1
-            self._open.append((product, f"{self._tag}-{self._orders}"))
-            return placed(*self._open[-1], at)
-        if step == 1:
-            return fee(*self._open[-1], at)
-        index = max(0, len(self._open) - self._OPEN)
-        if len(self._open) > 2 * self._OPEN:
-            del self._open[: self._OPEN]
-            index -= self._OPEN
-        return shipped(*self._open[index], at)
+        return next(self._steps)(at)
+
+    def _place(self, at: int) -> SimulatedRecord:
+        self._orders += 1
+        product = product_id(int(self._products * self._random.random() ** self._power))
+        self._open.append((product, f"{self._tag}-{self._orders}"))
+        return placed(*self._open[-1], at)
+
+    def _charge(self, at: int) -> SimulatedRecord:
+        return fee(*self._open[-1], at)
+
+    def _ship(self, at: int) -> SimulatedRecord:
+        # Until there are enough open ones, no line is so old.
+        return shipped(*self._open.popleft(), at) if len(self._open) > self._OPEN else self.next(at)
 
 
 def trade(products: int, events: int, from_ms: int, span_ms: int, *, even: bool = False) -> list[SimulatedRecord]:
     """So many events of a trade, evenly over a time; `even`: all products are as popular as each other."""
-    market_ = Trade(products, "t", even=even)
-    return [market_.next(from_ms + span_ms * number // events) for number in range(events)]
+    trading = Trade(products, "t", even=even)
+    return [trading.next(from_ms + span_ms * number // events) for number in range(events)]
 
 
 def trade_of_one(product: str, events: int, from_ms: int, span_ms: int) -> Iterator[SimulatedRecord]:
@@ -137,6 +138,3 @@ def trade_of_one(product: str, events: int, from_ms: int, span_ms: int) -> Itera
         at = from_ms + span_ms * number // events
         order = f"one-{number // 2}"
         yield shipped(product, order, at) if number % 2 else placed(product, order, at)
-
-
-__all__ = ["HOT_PRODUCT", "ORDERS", "SHIPPING_FEES", "START_MS", "Trade", "market", "trade", "with_hot_product"]
