@@ -46,6 +46,16 @@ SEEDS ?= 10000
 simulation: $(STAMP) ## Simulate faults over the flush protocol; SEEDS=10000
 	$(BIN)/python -m streams.testing.simulation --seeds $(SEEDS)
 
+.PHONY: bench
+ONLY ?=
+RUNS ?=
+QUICK ?=
+PEER ?=
+OUT ?= .data/benchmarks.json
+bench: $(STAMP) ## Measure all of benchmarks/; ONLY=throughput RUNS=1 QUICK=1 PEER=DIR OUT=FILE
+	$(BIN)/python -m benchmarks $(ONLY) --out $(OUT) \
+		$(if $(RUNS),--runs $(RUNS)) $(if $(QUICK),--quick) $(if $(PEER),--peer $(PEER))
+
 .PHONY: lint
 lint: $(STAMP) ## Style, types, and which way imports point
 	$(BIN)/ruff check .
