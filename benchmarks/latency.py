@@ -42,7 +42,8 @@ def _measure(bench: Bench, subject: str, plan: Plan) -> Figures:
         paced = asyncio.run(pace(environment, plan, output_topic))
         after = program.usage
         program.stop()
-    latencies = paced.latencies_ms()
+    # The first quarter does not count: caches, connections and compilers get warm.
+    latencies = paced.latencies_ms(plan.seconds / 4)
     cpu_s = None if after.cpu_s is None or before.cpu_s is None else after.cpu_s - before.cpu_s
     return {
         "p50_ms": percentile(latencies, 0.5),

@@ -80,12 +80,12 @@ class Paced:
         """Triggers whose transition never came."""
         return len(self.sent) - len(self.received)
 
-    def latencies_ms(self, partitions: frozenset[int] | None = None) -> list[float]:
-        """From produce to readable, in ascending order; of these partitions, or of all."""
+    def latencies_ms(self, after_s: float = 0.0) -> list[float]:
+        """From produce to readable, in ascending order; of what was sent this long after the beginning, or later."""
         return sorted(
             1000 * (at - self.sent[product])
             for product, at in self.received.items()
-            if partitions is None or partition_of(product.encode(), PARTITIONS) in partitions
+            if self.sent[product] >= self.began + after_s
         )
 
 

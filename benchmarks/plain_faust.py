@@ -20,6 +20,7 @@ import json
 import os
 import traceback
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import faust
@@ -73,6 +74,17 @@ class ProductCodec(codecs.Codec):
         return product
 
 
+class ProductValue:
+    """Tells Faust which codec the Table's values have; the codec gives whole products, so there is nothing to make."""
+
+    _options = SimpleNamespace(serializer="product-row")
+
+    @classmethod
+    def from_data(cls, product: Product, **_: Any) -> Product:
+        """The value itself."""
+        return product
+
+
 class Job:
     """The app: `partitions` are those of the agents' events, each with its products and its clock."""
 
@@ -91,8 +103,7 @@ class Job:
             key_serializer="raw",
             value_serializer="raw",
         )
-        self.table = self.app.Table(TABLE, key_type=bytes)
-        cast(Any, self.table).value_serializer = "product-row"
+        self.table = self.app.Table(TABLE, key_type=bytes, value_type=cast(Any, ProductValue))
         self.partitions: dict[int, Partition] = {}
         self.transitions, self.snapshots, self.dead_letters = (self._topic(name) for name in settings.output_topics)
         for number, name in enumerate(settings.input_topics):
