@@ -17,7 +17,7 @@ def run(bench: Bench) -> Result:
     result = Result("latency")
     rates = (200,) if bench.quick else RATES
     for rate in rates:
-        case, plan = f"{rate:,} events/s", Plan(rate, bench.size(20, 3))
+        case, plan = f"{rate:,} events/s", Plan(rate, bench.size(20, 3), bench.size(100, 20))
         for _ in bench.times(RUNS):
             result.add(case, OURS, _measure(bench, OURS, plan))
             if rate == rates[0]:  # plain Faust could not follow at the higher rate

@@ -21,7 +21,6 @@ from streams.engine.partitioning import partition_of
 from streams.testing.records import SimulatedRecord
 
 PRODUCTS = 50_000
-TRIGGERS_PER_S = 100
 _LINES, _CANCELLED = 19, 3
 _TICK_S = 0.01
 _BATCH_BYTES = 400_000
@@ -32,15 +31,16 @@ _HISTORY_MS = 600_000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is sent: `rate` events a second for `seconds`; every so many-th of them is a trigger."""
+    """What is sent: `rate` events a second for `seconds`; of them, about `triggers_per_s` are triggers."""
 
     rate: int
     seconds: int
+    triggers_per_s: int = 100
 
     @property
     def every(self) -> int:
         """One event in so many is a trigger."""
-        return max(1, self.rate // TRIGGERS_PER_S)
+        return max(1, self.rate // self.triggers_per_s)
 
     @property
     def triggers(self) -> list[str]:

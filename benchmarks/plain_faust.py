@@ -115,7 +115,9 @@ class Job:
 
     def _on_rebalance(self, *_: Any, **__: Any) -> None:
         """Recovery is over: the Table's products go under the clocks of their partitions."""
-        assigned = sorted({tp.partition for tp in self.app.consumer.assignment()})
+        # Its assignment has the changelogs too, and as a standby those of other workers.
+        orders = self.settings.orders_topic
+        assigned = sorted(tp.partition for tp in self.app.consumer.assignment() if tp.topic == orders)
         kept = {number: partition for number, partition in self.partitions.items() if number in assigned}
         fresh: dict[int, list[Product]] = {number: [] for number in assigned if number not in kept}
         for key, product in self.table.items():

@@ -33,7 +33,7 @@ def run(bench: Bench) -> Result:
 
 
 def _measure(bench: Bench, subject: str) -> dict[str, Figures]:
-    plan = Plan(bench.size(RATE, 200), bench.size(30, 20))
+    plan = Plan(bench.size(RATE, 100), bench.size(30, 20), bench.size(100, 20))
     inputs = prepare(bench, plan)
     environment = bench.environment(inputs.names, bench.new_name("app"), "wall")
     with bench.start(subject, environment) as first:
