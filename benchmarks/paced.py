@@ -31,11 +31,15 @@ _HISTORY_MS = 600_000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is sent: `rate` events a second for `seconds`; of them, about `triggers_per_s` are triggers."""
+    """What is sent: `rate` events a second for `seconds`; of them, about `triggers_per_s` are triggers.
+
+    `tag` keeps its products and orders apart from those of another plan on the same topics.
+    """
 
     rate: int
     seconds: int
-    triggers_per_s: int = 100
+    triggers_per_s: int
+    tag: str = "T"
 
     @property
     def every(self) -> int:
@@ -45,14 +49,14 @@ class Plan:
     @property
     def triggers(self) -> list[str]:
         """The products that are triggered, in order."""
-        return [f"T{number:06d}" for number in range(-(-self.rate * self.seconds // self.every))]
+        return [f"{self.tag}{number:06d}" for number in range(-(-self.rate * self.seconds // self.every))]
 
 
-def prepare(bench: Bench, plan: Plan) -> Inputs:
-    """Input topics of their own, with the history of the products that are to be triggered."""
+def prepare(bench: Bench, *plans: Plan) -> Inputs:
+    """Input topics of their own, with the histories of the products that are to be triggered."""
     now = time.time_ns() // 1_000_000 - _HISTORY_MS
     records: list[SimulatedRecord] = []
-    for number, product in enumerate(plan.triggers):
+    for number, product in enumerate(product for plan in plans for product in plan.triggers):
         at = now + number % 60_000
         records += [placed(product, f"{product}-{line}", at) for line in range(_LINES)]
         records += [cancelled(product, f"{product}-{line}", at + 1) for line in range(_CANCELLED)]
@@ -137,7 +141,7 @@ async def _read(consumer: AIOKafkaConsumer, result: Paced) -> None:
 
 
 async def _send(producer: AIOKafkaProducer, topics: Sequence[str], plan: Plan, result: Paced) -> None:
-    trade, triggers = Trade(PRODUCTS, "paced"), iter(plan.triggers)
+    trade, triggers = Trade(PRODUCTS, plan.tag), iter(plan.triggers)
     total = plan.rate * plan.seconds
     acks: set[asyncio.Task[None]] = set()
     result.began = time.monotonic()

@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import TypeVar
 
 from benchmarks.catching_up import wait_applied
 from benchmarks.harness import OURS, PARTITIONS, PLAIN, Bench, Figures, Program, Result
@@ -17,6 +20,8 @@ from streams.engine.partitioning import partition_of
 
 RUNS = 3
 RATE = 1_000
+
+Done = TypeVar("Done")
 
 
 def run(bench: Bench) -> Result:
@@ -33,52 +38,52 @@ def run(bench: Bench) -> Result:
 
 
 def _measure(bench: Bench, subject: str) -> dict[str, Figures]:
-    plan = Plan(bench.size(RATE, 100), bench.size(30, 20), bench.size(100, 20))
-    inputs = prepare(bench, plan)
+    joining, leaving = (
+        Plan(bench.size(RATE, 100), bench.size(15, 8), bench.size(100, 20), tag) for tag in ("joining", "leaving")
+    )
+    inputs = prepare(bench, joining, leaving)
     environment = bench.environment(inputs.names, bench.new_name("app"), "wall")
-    with bench.start(subject, environment) as first:
+    with ExitStack() as stack:
+        first = stack.enter_context(bench.start(subject, environment))
         first.wait_ready()
         wait_applied(environment, inputs, first)
-        moved: list[frozenset[int]] = []
-        at: list[float] = []
-
-        def join_and_leave() -> None:
-            time.sleep(plan.seconds / 6)
-            second_environment = environment | {"FLAGGED_DATA_DIR": environment["FLAGGED_DATA_DIR"] + "-2"}
-            times = len(first.ready_lines())
-            with bench.start(subject, second_environment) as second:
-                second.wait_ready()
-                first.wait_ready(times + 1)
-                moved.append(_partitions(second))
-                at.append(time.monotonic())
-                time.sleep(plan.seconds / 6)
-                at.append(time.monotonic())
-                times = len(first.ready_lines())
-                second.stop()
-            first.wait_ready(times + 1)
-
-        async def both() -> Paced:
-            output_topic = environment["FLAGGED_FLAG_STATUS_CHANGED_TOPIC"]
-            paced, _ = await asyncio.gather(pace(environment, plan, output_topic), asyncio.to_thread(join_and_leave))
-            return paced
-
-        paced = asyncio.run(both())
+        second_environment = environment | {"FLAGGED_DATA_DIR": environment["FLAGGED_DATA_DIR"] + "-2"}
+        joined, second = _meanwhile(
+            environment, joining, lambda: stack.enter_context(bench.start(subject, second_environment))
+        )
+        second.wait_ready()
+        first.wait_ready(2)
+        moved = _partitions(second)
+        left, _ = _meanwhile(environment, leaving, second.stop)
+        first.wait_ready(3)
         usage = first.usage
         first.stop()
-    settled = (at[0] + at[1]) / 2
-    cases = {"joining": (paced.began, settled), "leaving": (settled, paced.ended)}
     return {
         case: {
-            "moved_ms": _pause_ms(paced, moved[0], span),
-            "stayed_ms": _pause_ms(paced, frozenset(range(PARTITIONS)) - moved[0], span),
+            "moved_ms": _pause_ms(paced, moved),
+            "stayed_ms": _pause_ms(paced, frozenset(range(PARTITIONS)) - moved),
             "steady_p50_ms": percentile(paced.latencies_ms(), 0.5),
-            "moved_partitions": len(moved[0]),
+            "moved_partitions": len(moved),
             "never_came": paced.lost,
             "cpu_s": usage.cpu_s,
             "peak_rss_mb": usage.peak_rss_mb,
         }
-        for case, span in cases.items()
+        for case, paced in (("joining", joined), ("leaving", left))
     }
+
+
+def _meanwhile(environment: Mapping[str, str], plan: Plan, action: Callable[[], Done]) -> tuple[Paced, Done]:
+    """Send what the plan says; after a third of its time, do something."""
+
+    def later() -> Done:
+        time.sleep(plan.seconds / 3)
+        return action()
+
+    async def both() -> tuple[Paced, Done]:
+        output_topic = environment["FLAGGED_FLAG_STATUS_CHANGED_TOPIC"]
+        return await asyncio.gather(pace(environment, plan, output_topic), asyncio.to_thread(later))
+
+    return asyncio.run(both())
 
 
 def _partitions(program: Program) -> frozenset[int]:
@@ -86,11 +91,11 @@ def _partitions(program: Program) -> frozenset[int]:
     return frozenset(json.loads(program.ready_lines()[-1])["partitions"])
 
 
-def _pause_ms(paced: Paced, partitions: frozenset[int], span: tuple[float, float]) -> float | None:
-    """The longest latency of a trigger that was sent within this span to one of these partitions."""
+def _pause_ms(paced: Paced, partitions: frozenset[int]) -> float | None:
+    """The longest latency of a trigger in one of these partitions."""
     found = [
         1000 * (at - paced.sent[product])
         for product, at in paced.received.items()
-        if span[0] <= paced.sent[product] < span[1] and partition_of(product.encode(), PARTITIONS) in partitions
+        if partition_of(product.encode(), PARTITIONS) in partitions
     ]
     return max(found, default=None)

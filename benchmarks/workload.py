@@ -19,6 +19,8 @@ SEED: Final = 7
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 HOT_PRODUCT: Final = "HOT"
+# More than half of the orders, for what names no order stays with its product.
+_HOT_SIXTEENTHS: Final = 9
 
 
 def market(products: int, events: int, days: int) -> list[SimulatedRecord]:
@@ -27,14 +29,14 @@ def market(products: int, events: int, days: int) -> list[SimulatedRecord]:
 
 
 def with_hot_product(records: list[SimulatedRecord]) -> list[SimulatedRecord]:
-    """The same market, half of whose orders, with all that is told of them, were of one product."""
+    """The same market, if one product had so many of its orders that it has half of all events."""
     return [_of_hot_product(record) for record in records]
 
 
 def _of_hot_product(record: SimulatedRecord) -> SimulatedRecord:
     fields: dict[str, Any] = msgspec.json.decode(record.value or b"{}")
     order_id = fields.get("order_id")
-    if order_id is None or crc32(order_id.encode()) & 1:
+    if order_id is None or crc32(order_id.encode()) % 16 >= _HOT_SIXTEENTHS:
         return record
     return record._replace(key=HOT_PRODUCT.encode(), value=encode(fields | {"product_id": HOT_PRODUCT}))
 
