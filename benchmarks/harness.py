@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -51,14 +52,15 @@ def usage_of(pid: int) -> Usage:
     try:
         status = Path(f"/proc/{pid}/status").read_text()
         stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return Usage()
-    kib = {
-        name: int(rest.split()[0])
-        for name, _, rest in (line.partition(":") for line in status.splitlines() if "kB" in line)
-    }
     user, system = stat.rpartition(")")[2].split()[11:13]
-    return Usage((int(user) + int(system)) / _TICKS_PER_S, kib["VmRSS"] / 1024, kib["VmHWM"] / 1024)
+    return Usage((int(user) + int(system)) / _TICKS_PER_S, _mb(status, "VmRSS"), _mb(status, "VmHWM"))
+
+
+def _mb(status: str, name: str) -> float | None:
+    found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
+    return None if found is None else int(found[1]) / 1024
 
 
 class Program:

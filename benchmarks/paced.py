@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -98,8 +98,10 @@ def percentile(ascending: Sequence[float], share: float) -> float | None:
     return ascending[min(len(ascending) - 1, int(share * len(ascending)))] if ascending else None
 
 
-async def pace(environment: Mapping[str, str], plan: Plan, output_topic: str) -> Paced:
-    """Send what the plan says, and read the transitions meanwhile."""
+async def pace(
+    environment: Mapping[str, str], plan: Plan, output_topic: str, enough: Callable[[], bool] = lambda: False
+) -> Paced:
+    """Send what the plan says, or until it is `enough`, and read the transitions meanwhile."""
     settings, result = settings_of(environment), Paced()
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap_servers, acks="all", linger_ms=0, max_batch_size=_BATCH_BYTES
@@ -119,7 +121,7 @@ async def pace(environment: Mapping[str, str], plan: Plan, output_topic: str) ->
         await consumer.seek_to_end(*tps)
         reading = asyncio.create_task(_read(consumer, result))
         try:
-            await _send(producer, settings.input_topics, plan, result)
+            await _send(producer, settings.input_topics, plan, result, enough)
             async with asyncio.timeout(_LAST_S):
                 while result.lost:
                     await asyncio.sleep(_TICK_S)
@@ -140,12 +142,14 @@ async def _read(consumer: AIOKafkaConsumer, result: Paced) -> None:
             result.received.setdefault(product, time.monotonic())
 
 
-async def _send(producer: AIOKafkaProducer, topics: Sequence[str], plan: Plan, result: Paced) -> None:
+async def _send(
+    producer: AIOKafkaProducer, topics: Sequence[str], plan: Plan, result: Paced, enough: Callable[[], bool]
+) -> None:
     trade, triggers = Trade(PRODUCTS, plan.tag), iter(plan.triggers)
     total = plan.rate * plan.seconds
     acks: set[asyncio.Task[None]] = set()
     result.began = time.monotonic()
-    while result.events < total:
+    while result.events < total and not enough():
         due = min(total, int((time.monotonic() - result.began) * plan.rate) + 1)
         batches: dict[tuple[int, int], list[SimulatedRecord]] = defaultdict(list)
         triggered = []

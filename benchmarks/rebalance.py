@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -20,6 +21,8 @@ from streams.engine.partitioning import partition_of
 
 RUNS = 3
 RATE = 1_000
+# Time before and after something that happens, s.
+_AROUND_S = 3.0
 
 Done = TypeVar("Done")
 
@@ -39,7 +42,7 @@ def run(bench: Bench) -> Result:
 
 def _measure(bench: Bench, subject: str) -> dict[str, Figures]:
     joining, leaving = (
-        Plan(bench.size(RATE, 100), bench.size(15, 8), bench.size(100, 20), tag) for tag in ("joining", "leaving")
+        Plan(bench.size(RATE, 100), bench.size(60, 30), bench.size(40, 10), tag) for tag in ("joining", "leaving")
     )
     inputs = prepare(bench, joining, leaving)
     environment = bench.environment(inputs.names, bench.new_name("app"), "wall")
@@ -47,15 +50,21 @@ def _measure(bench: Bench, subject: str) -> dict[str, Figures]:
         first = stack.enter_context(bench.start(subject, environment))
         first.wait_ready()
         wait_applied(environment, inputs, first)
-        second_environment = environment | {"FLAGGED_DATA_DIR": environment["FLAGGED_DATA_DIR"] + "-2"}
-        joined, second = _meanwhile(
-            environment, joining, lambda: stack.enter_context(bench.start(subject, second_environment))
-        )
-        second.wait_ready()
-        first.wait_ready(2)
+
+        def join() -> Program:
+            data_dir = {"FLAGGED_DATA_DIR": environment["FLAGGED_DATA_DIR"] + "-2"}
+            second = stack.enter_context(bench.start(subject, environment | data_dir))
+            second.wait_ready()
+            first.wait_ready(2)
+            return second
+
+        def leave() -> None:
+            second.stop()
+            first.wait_ready(3)
+
+        joined, second = _meanwhile(environment, joining, join)
         moved = _partitions(second)
-        left, _ = _meanwhile(environment, leaving, second.stop)
-        first.wait_ready(3)
+        left, _ = _meanwhile(environment, leaving, leave)
         usage = first.usage
         first.stop()
     return {
@@ -73,15 +82,19 @@ def _measure(bench: Bench, subject: str) -> dict[str, Figures]:
 
 
 def _meanwhile(environment: Mapping[str, str], plan: Plan, action: Callable[[], Done]) -> tuple[Paced, Done]:
-    """Send what the plan says; after a third of its time, do something."""
+    """Do something under the load that the plan says, which goes on for a while before and after it."""
+    over = threading.Event()
 
-    def later() -> Done:
-        time.sleep(plan.seconds / 3)
-        return action()
+    def act() -> Done:
+        time.sleep(_AROUND_S)
+        done = action()
+        time.sleep(_AROUND_S)
+        over.set()
+        return done
 
     async def both() -> tuple[Paced, Done]:
         output_topic = environment["FLAGGED_FLAG_STATUS_CHANGED_TOPIC"]
-        return await asyncio.gather(pace(environment, plan, output_topic), asyncio.to_thread(later))
+        return await asyncio.gather(pace(environment, plan, output_topic, over.is_set), asyncio.to_thread(act))
 
     return asyncio.run(both())
 
