@@ -99,6 +99,9 @@ class Job:
             topic_partitions=settings.partitions,
             web_enabled=False,
             consumer_auto_offset_reset="earliest",
+            # A backlog goes twice as fast with larger requests; live, each waits for nothing.
+            producer_linger=0.05 if settings.clock == "event" else 0.0,
+            producer_max_batch_size=1 << 18,
             broker_commit_interval=0.5,  # by default 2.8 s, which would be added to the time of a run
             key_serializer="raw",
             value_serializer="raw",
