@@ -52,6 +52,16 @@ fuzz: $(STAMP) ## Fuzz the codecs, each for FUZZ_SECONDS=60 (needs atheris, see 
 	@for target in inputs rows meta; do \
 		$(BIN)/python tests/fuzz/fuzz_codecs.py $$target -max_total_time=$(FUZZ_SECONDS) || exit; done
 
+.PHONY: bench
+ONLY ?=
+RUNS ?=
+QUICK ?=
+PEER ?=
+OUT ?= .data/benchmarks.json
+bench: $(STAMP) ## Measure all of benchmarks/; ONLY=throughput RUNS=1 QUICK=1 PEER=DIR OUT=FILE
+	$(BIN)/python -m benchmarks $(ONLY) --out $(OUT) \
+		$(if $(RUNS),--runs $(RUNS)) $(if $(QUICK),--quick) $(if $(PEER),--peer $(PEER))
+
 .PHONY: lint
 lint: $(STAMP) ## Style, types, and which way imports point
 	$(BIN)/ruff check .

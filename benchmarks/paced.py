@@ -1,0 +1,182 @@
+"""Events at a steady rate, and how long each takes until the transition it causes can be read.
+
+Some of the events are triggers: each is the 20th line of a product of its own, three lines of which are cancelled, so
+that it, and nothing before it, makes the product at risk (for Kafka Streams' simpler job: impacted). All that went
+before it is loaded first. The other events are of a trade that causes no transitions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from benchmarks.harness import PARTITIONS, Bench, Inputs, settings_of
+from benchmarks.workload import Trade, cancelled, placed
+from streams.engine.partitioning import partition_of
+from streams.testing.records import SimulatedRecord
+
+PRODUCTS = 50_000
+_LINES, _CANCELLED = 19, 3
+_TICK_S = 0.01
+_BATCH_BYTES = 400_000
+# A transition that has not come so long after the last event was sent does not come, s.
+_LAST_S = 60.0
+_HISTORY_MS = 600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is sent: `rate` events a second for `seconds`; of them, about `triggers_per_s` are triggers.
+
+    `tag` keeps its products and orders apart from those of another plan on the same topics.
+    """
+
+    rate: int
+    seconds: int
+    triggers_per_s: int
+    tag: str = "T"
+
+    @property
+    def every(self) -> int:
+        """One event in so many is a trigger."""
+        return max(1, self.rate // self.triggers_per_s)
+
+    @property
+    def triggers(self) -> list[str]:
+        """The products that are triggered, in order."""
+        return [f"{self.tag}{number:06d}" for number in range(-(-self.rate * self.seconds // self.every))]
+
+
+def prepare(bench: Bench, *plans: Plan) -> Inputs:
+    """Input topics of their own, with the histories of the products that are to be triggered."""
+    now = time.time_ns() // 1_000_000 - _HISTORY_MS
+    records: list[SimulatedRecord] = []
+    for number, product in enumerate(product for plan in plans for product in plan.triggers):
+        at = now + number % 60_000
+        records += [placed(product, f"{product}-{line}", at) for line in range(_LINES)]
+        records += [cancelled(product, f"{product}-{line}", at + 1) for line in range(_CANCELLED)]
+    records.sort(key=lambda record: record.timestamp_ms)
+    return bench.load("paced", records, len(records))
+
+
+@dataclass
+class Paced:
+    """What came of it. Times are monotonic, in s, by product: `sent` before the broker was called, `received`."""
+
+    sent: dict[str, float] = field(default_factory=dict)
+    received: dict[str, float] = field(default_factory=dict)
+    began: float = 0.0
+    ended: float = 0.0
+    events: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Events sent a second."""
+        return self.events / (self.ended - self.began)
+
+    @property
+    def lost(self) -> int:
+        """Triggers whose transition never came."""
+        return len(self.sent) - len(self.received)
+
+    def latencies_ms(self, after_s: float = 0.0) -> list[float]:
+        """From produce to readable, in ascending order; of what was sent this long after the beginning, or later."""
+        return sorted(
+            1000 * (at - self.sent[product])
+            for product, at in self.received.items()
+            if self.sent[product] >= self.began + after_s
+        )
+
+
+def percentile(ascending: Sequence[float], share: float) -> float | None:
+    """The least value that this share of all is at or below; None of none."""
+    return ascending[min(len(ascending) - 1, int(share * len(ascending)))] if ascending else None
+
+
+async def pace(
+    environment: Mapping[str, str], plan: Plan, output_topic: str, enough: Callable[[], bool] = lambda: False
+) -> Paced:
+    """Send what the plan says, or until it is `enough`, and read the transitions meanwhile."""
+    settings, result = settings_of(environment), Paced()
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.bootstrap_servers, acks="all", linger_ms=0, max_batch_size=_BATCH_BYTES
+    )
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.bootstrap_servers,
+        group_id=None,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        fetch_max_wait_ms=100,
+    )
+    await producer.start()
+    await consumer.start()
+    try:
+        tps = [TopicPartition(output_topic, partition) for partition in range(PARTITIONS)]
+        consumer.assign(tps)
+        await consumer.seek_to_end(*tps)
+        reading = asyncio.create_task(_read(consumer, result))
+        try:
+            await _send(producer, settings.input_topics, plan, result, enough)
+            async with asyncio.timeout(_LAST_S):
+                while result.lost:
+                    await asyncio.sleep(_TICK_S)
+        except TimeoutError:
+            pass  # it is told by `lost`
+        finally:
+            reading.cancel()
+    finally:
+        await consumer.stop()
+        await producer.stop()
+    return result
+
+
+async def _read(consumer: AIOKafkaConsumer, result: Paced) -> None:
+    async for record in consumer:
+        product = record.key.decode()
+        if product in result.sent:
+            result.received.setdefault(product, time.monotonic())
+
+
+async def _send(
+    producer: AIOKafkaProducer, topics: Sequence[str], plan: Plan, result: Paced, enough: Callable[[], bool]
+) -> None:
+    trade, triggers = Trade(PRODUCTS, plan.tag), iter(plan.triggers)
+    total = plan.rate * plan.seconds
+    acks: set[asyncio.Task[None]] = set()
+    result.began = time.monotonic()
+    while result.events < total and not enough():
+        due = min(total, int((time.monotonic() - result.began) * plan.rate) + 1)
+        batches: dict[tuple[int, int], list[SimulatedRecord]] = defaultdict(list)
+        triggered = []
+        now = time.time_ns() // 1_000_000
+        for number in range(result.events, due):
+            if number % plan.every == 0:
+                product = next(triggers)
+                record = placed(product, f"{product}-last", now)
+                triggered.append(product)
+            else:
+                record = trade.next(now)
+            batches[record.topic, partition_of(record.key, PARTITIONS)].append(record)
+        sent = time.monotonic()
+        result.sent.update(dict.fromkeys(triggered, sent))
+        for (topic, partition), records in batches.items():
+            ack = asyncio.create_task(_append(producer, topics[topic], partition, records))
+            acks.add(ack)
+            ack.add_done_callback(acks.discard)
+        result.events = due
+        await asyncio.sleep(_TICK_S)
+    await asyncio.gather(*acks)
+    result.ended = time.monotonic()
+
+
+async def _append(producer: AIOKafkaProducer, topic: str, partition: int, records: list[SimulatedRecord]) -> None:
+    batch = producer.create_batch()
+    for record in records:
+        batch.append(key=record.key, value=record.value, timestamp=record.timestamp_ms)
+    batch.close()
+    await (await producer.send_batch(batch, topic, partition=partition))
