@@ -39,12 +39,18 @@ integration: $(STAMP) ## Tests on a real broker, which they start themselves
 
 .PHONY: chaos
 chaos: $(STAMP) ## Faults on real workers and a real broker, with a table of what was survived
-	$(PYTEST) -m chaos
+	$(PYTEST) -m chaos --thorough
 
 .PHONY: simulation
 SEEDS ?= 10000
 simulation: $(STAMP) ## Simulate faults over the flush protocol; SEEDS=10000
 	$(BIN)/python -m streams.testing.simulation --seeds $(SEEDS)
+
+.PHONY: fuzz
+FUZZ_SECONDS ?= 60
+fuzz: $(STAMP) ## Fuzz the codecs, each for FUZZ_SECONDS=60 (needs atheris, see tests/fuzz)
+	@for target in inputs rows meta; do \
+		$(BIN)/python tests/fuzz/fuzz_codecs.py $$target -max_total_time=$(FUZZ_SECONDS) || exit; done
 
 .PHONY: lint
 lint: $(STAMP) ## Style, types, and which way imports point

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import faust
 from aiokafka.errors import KafkaError
+from faust.tables.manager import TableManager
 from mode import Service
 
 from streams.agents import add_agents
@@ -68,6 +69,7 @@ def make_app(settings: Settings, engine: Engine) -> faust.App:
         topic_allow_declare=False,
         topic_partitions=settings.partitions,
         stream_wait_empty=False,
+        TableManager=_NoTables,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.instance_id,
         broker_session_timeout=settings.session_timeout_ms / 1000,
@@ -95,6 +97,21 @@ def _member_url(settings: Settings) -> str:
 def _crash(app: faust.App, error: BaseException) -> None:
     log.error("the worker stops", reason=repr(error))
     app.add_future(app.crash(error))
+
+
+class _NoTables(TableManager):
+    """Faust's own gives tables a second to be declared before it subscribes; a restart would take that much longer."""
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
+
+
+class _Worker(faust.Worker):
+    """Ends when all its services have stopped. Faust's own would wait for another second, with nothing left to do."""
+
+    async def _sentinel_task(self) -> None:
+        await asyncio.sleep(0)
 
 
 class _Doors(Service):
@@ -129,7 +146,7 @@ def run_worker(settings: Settings) -> None:
         loop.close()
         raise
     app = make_app(settings, engine)
-    worker = faust.Worker(
+    worker = _Worker(
         app,
         _Doors(web),
         loop=loop,

@@ -11,10 +11,24 @@ import pytest
 from streams.broker import EmbeddedBroker
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--thorough`: also what takes minutes each, and the long form of what has one."""
+    parser.addoption("--thorough", action="store_true", help="also tests that take minutes each, and longer stories")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is only for `--thorough`."""
+    if not config.getoption("--thorough"):
+        left_out = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the tiers that are chosen by marker: `pytest -m "not integration and not chaos"` needs no broker."""
     config.addinivalue_line("markers", "integration: needs a real Kafka, which it starts itself")
     config.addinivalue_line("markers", "chaos: kills, freezes and restarts workers or brokers; slow")
+    config.addinivalue_line("markers", "thorough: takes minutes; only with --thorough, as in `make chaos`")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # Started in the background by a shell. Programs that the tests interrupt would inherit the deafness.
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -16,9 +16,13 @@ from streams.codecs.refusals import Reason, Refused
 class IntToken(str):
     """An integer as written: `12`, `-0`."""
 
+    __slots__ = ()
+
 
 class FractionToken(str):
     """A number with a fraction or an exponent as written: `1.50`, `1e400`."""
+
+    __slots__ = ()
 
 
 # A string is a `str` that is neither token; of containers only the top two levels are ever looked into.
@@ -37,17 +41,23 @@ _READER = json.JSONDecoder(parse_int=IntToken, parse_float=FractionToken, parse_
 # begins one. Group 1 is a surrogate that the first alternative did not find paired.
 _ESCAPE = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u([dD][89a-fA-F]..)|\\.")
 
+# Blanks, and group 1: a token. Where none begins all the rest is taken, so that nothing is passed over or tried again.
 _TOKEN = re.compile(
-    r"""[ \t\n\r]*+(?:
-      (?P<punctuation>[\[\]{},:])
-    | (?P<string>"(?:[^"\\\x00-\x1f]++|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+")
-    | (?P<number>-?(?:0|[1-9][0-9]*+)(?P<fraction>(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?))
-    | (?P<word>true|false|null)
-    | (?P<end>\Z)
-    )""",
+    r"""[ \t\n\r]*+(?:(
+      [\[\]{},:]
+    | "(?:[^"\\\x00-\x1f]++|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+"
+    | -?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?
+    | true|false|null
+    )|(?s:.+))""",
     re.VERBOSE,
 )
+_BLANKS = " \t\n\r"
 _WORDS: dict[str, JsonValue] = {"true": True, "false": False, "null": None}
+
+# What may come next where nested JSON is parsed: a set of these.
+_NOTHING, _VALUE, _KEY, _COLON, _COMMA, _END_OF_LIST, _END_OF_OBJECT = 0, 1, 2, 4, 8, 16, 32
+# What a token is; all others are values, unless a string is where a key is expected.
+_KINDS = {":": _COLON, ",": _COMMA, "]": _END_OF_LIST, "}": _END_OF_OBJECT}
 
 
 def read_json(text: str) -> JsonValue:
@@ -64,20 +74,20 @@ def read_json(text: str) -> JsonValue:
 def member_spans(text: str) -> list[tuple[str, int, int]]:
     """Name, start and end of each member of the object in `text`, which is known to be one; as it is written."""
     spans: list[tuple[str, int, int]] = []
-    depth = start = end = at = 0
+    depth = start = end = 0
     name: str | None = None
-    while (found := _TOKEN.match(text, at)) is not None and found.lastgroup != "end":
-        at, mark = found.end(), found["punctuation"]
-        if mark in ("}", "]"):
+    for found in _TOKEN.finditer(text.rstrip(_BLANKS)):
+        token = found[1]
+        if token == "}" or token == "]":
             depth -= 1
-        if name is not None and ((mark == "," and depth == 1) or (mark == "}" and depth == 0)):
+        if name is not None and ((token == "," and depth == 1) or (token == "}" and depth == 0)):
             spans.append((name, start, end))
             name = None
-        elif depth == 1 and name is None and found["string"] is not None:
-            name, start = json.loads(found["string"]), found.start("string")
-        if mark in ("{", "["):
+        elif depth == 1 and name is None and token[0] == '"':
+            name, start = _string(token), found.start(1)
+        if token == "{" or token == "[":
             depth += 1
-        end = at
+        end = found.end()
     return spans
 
 
@@ -97,87 +107,63 @@ def has_lone_surrogate(text: str) -> bool:
 
 
 def _parse_nested(text: str) -> JsonValue:
-    """Parse JSON nested more deeply than the stack allows; the result is that of the usual reader."""
-    parser = _NestedParser()
-    at = 0
-    while True:
-        found = _TOKEN.match(text, at)
-        if found is None:
+    """Parse JSON nested more deeply than the stack allows; the result is that of the usual reader.
+
+    A hostile producer chooses how often this runs, so it is one loop over tokens that were found in one go.
+    """
+    root: list[JsonValue] = []
+    into: list[JsonValue] | dict[str, JsonValue] = root
+    around: list[list[JsonValue] | dict[str, JsonValue]] = []  # the containers that `into` is in
+    key, expected = "", _VALUE
+    # Without the blanks at the end, which begin no token, and would be tried again from each of them.
+    for token in _TOKEN.findall(text.rstrip(_BLANKS)):
+        kind = _KINDS.get(token, _VALUE)
+        if kind == _VALUE and expected & _KEY and token[:1] == '"':
+            kind = _KEY
+        if not expected & kind or not token:
             raise Refused(Reason.NOT_JSON, _NOT_JSON)
-        at = found.end()
-        kind = found.lastgroup
-        if kind == "end":
-            return parser.result()
-        if kind == "punctuation":
-            parser.punctuation(found["punctuation"])
-        elif kind == "string":
-            parser.string(json.loads(found["string"]))
-        elif kind == "word":
-            parser.scalar(_WORDS[found["word"]])
+        if kind == _VALUE:
+            value = _value(token)
+            if isinstance(into, dict):
+                into[key] = value
+            else:
+                into.append(value)
+            if isinstance(value, (list, dict)):
+                around.append(into)
+                into = value
+                expected = _END_OF_LIST | _VALUE if token == "[" else _END_OF_OBJECT | _KEY
+                continue
+        elif kind == _KEY:
+            key, expected = _string(token), _COLON
+            continue
+        elif kind == _COLON:
+            expected = _VALUE
+            continue
+        elif kind == _COMMA:
+            expected = _KEY if isinstance(into, dict) else _VALUE
+            continue
         else:
-            parser.scalar((FractionToken if found["fraction"] else IntToken)(found["number"]))
+            into = around.pop()
+        # After a value, or the end of one.
+        end = _END_OF_OBJECT if isinstance(into, dict) else _END_OF_LIST
+        expected = _COMMA | end if around else _NOTHING
+    if expected != _NOTHING:
+        raise Refused(Reason.NOT_JSON, _NOT_JSON)
+    return root[0]
 
 
-class _NestedParser:
-    """A JSON parser with a stack of its own; `_expected` says which tokens may come next."""
+def _value(token: str) -> JsonValue:
+    """A scalar, or an empty container that is to be filled."""
+    if token == "[":
+        return []
+    if token == "{":
+        return {}
+    if token[0] == '"':
+        return _string(token)
+    if token in _WORDS:
+        return _WORDS[token]
+    return IntToken(token) if token.removeprefix("-").isdigit() else FractionToken(token)
 
-    def __init__(self) -> None:
-        self._root: list[JsonValue] = []
-        self._stack: list[list[JsonValue] | dict[str, JsonValue]] = []
-        self._keys: list[str] = []  # one per open object whose value is being read
-        self._expected = "value"
 
-    def punctuation(self, mark: str) -> None:
-        if mark in "[{":
-            self._open({} if mark == "{" else [])
-        elif mark in "]}":
-            self._close(mark)
-        elif mark == ":":
-            self._require("colon")
-            self._expected = "value"
-        else:
-            self._require("comma or end")
-            self._expected = "key" if isinstance(self._stack[-1], dict) else "value"
-
-    def string(self, text: str) -> None:
-        if self._expected in ("key", "key or end"):
-            self._keys.append(text)
-            self._expected = "colon"
-        else:
-            self.scalar(text)
-
-    def scalar(self, value: JsonValue) -> None:
-        self._require("value", "value or end")
-        self._add(value)
-        self._expected = "comma or end" if self._stack else "nothing"
-
-    def result(self) -> JsonValue:
-        self._require("nothing")
-        return self._root[0]
-
-    def _open(self, container: list[JsonValue] | dict[str, JsonValue]) -> None:
-        self._require("value", "value or end")
-        self._add(container)
-        self._stack.append(container)
-        self._expected = "key or end" if isinstance(container, dict) else "value or end"
-
-    def _close(self, mark: str) -> None:
-        is_object = mark == "}"
-        self._require("comma or end", "key or end" if is_object else "value or end")
-        if isinstance(self._stack.pop(), dict) is not is_object:
-            raise Refused(Reason.NOT_JSON, _NOT_JSON)
-        self._expected = "comma or end" if self._stack else "nothing"
-
-    def _add(self, value: JsonValue) -> None:
-        if not self._stack:
-            self._root.append(value)
-            return
-        container = self._stack[-1]
-        if isinstance(container, dict):
-            container[self._keys.pop()] = value
-        else:
-            container.append(value)
-
-    def _require(self, *states: str) -> None:
-        if self._expected not in states:
-            raise Refused(Reason.NOT_JSON, _NOT_JSON)
+def _string(token: str) -> str:
+    return str(json.loads(token)) if "\\" in token else token[1:-1]

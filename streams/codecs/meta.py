@@ -6,7 +6,8 @@ product of a partition at one instant.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
 
@@ -24,13 +25,21 @@ EPOCH_HEADER = "epoch"
 VERSION = 1
 _TRANSITION, _SNAPSHOTS = bytes((VERSION, 0)), bytes((VERSION, 1))
 
+# The digits of a signed integer of 64 bits, more than any epoch has; Python refuses to read 4,300 of them.
+_EPOCH_DIGITS_MAX = 19
+
+T = TypeVar("T")
+_Natural: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]  # of an outbox row, four bytes in its key
+_Offsets: TypeAlias = Annotated[list[_Natural], msgspec.Meta(min_length=4, max_length=4)]
+
 
 class OutboxEntry(msgspec.Struct, array_like=True, frozen=True):
     """A transition that is durable and perhaps not yet published; `value` is published as it is."""
 
     product_id: str
-    sequence: int
-    effective_at: int
+    sequence: _Natural
+    effective_at: _Natural
     value: bytes
 
 
@@ -43,13 +52,13 @@ class Meta(msgspec.Struct, array_like=True, kw_only=True):
     that disagrees has lost something. None: a cut that does not say."""
 
     clock: int | None = None
-    positions: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0, 0])
-    awaited: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0, 0])
-    flush_number: int = 0
-    outbox_rows: int = 0
-    snapshots_end: int = 0
-    lands_at: int = 0
-    products: int | None = None
+    positions: _Offsets = msgspec.field(default_factory=lambda: [0, 0, 0, 0])
+    awaited: _Offsets = msgspec.field(default_factory=lambda: [0, 0, 0, 0])
+    flush_number: _Natural = 0
+    outbox_rows: _Number = 0
+    snapshots_end: _Natural = 0
+    lands_at: _Natural = 0
+    products: _Natural | None = None
 
 
 class Outbox(msgspec.Struct):
@@ -65,9 +74,9 @@ class Outbox(msgspec.Struct):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Meta)
-_ids_decoder = msgspec.msgpack.Decoder(list[str])
-_entry_decoder = msgspec.msgpack.Decoder(OutboxEntry)
+_read_meta = msgspec.msgpack.Decoder(Meta).decode
+_read_ids = msgspec.msgpack.Decoder(list[str]).decode
+_read_entry = msgspec.msgpack.Decoder(OutboxEntry).decode
 
 
 def encode_meta(meta: Meta) -> bytes:
@@ -79,10 +88,7 @@ def decode_meta(row: bytes) -> Meta:
     """What a meta row says. Raises RowError for another version or a damaged row."""
     if not row or row[0] != VERSION:
         raise RowError(f"meta row version {row[0] if row else 'none'} is not {VERSION}, the one this program reads")
-    try:
-        return _decoder.decode(memoryview(row)[1:])
-    except msgspec.MsgspecError as error:
-        raise RowError(f"a damaged meta row: {error}") from error
+    return _read(_read_meta, memoryview(row)[1:], "meta")
 
 
 def outbox_key(index: int) -> bytes:
@@ -105,16 +111,21 @@ def decode_outbox(rows: Iterable[bytes]) -> Outbox:
     """What was encoded, from its rows in order. Raises RowError for another version or a damaged row."""
     outbox = Outbox([], [])
     for row in rows:
-        try:
-            if row[:2] == _TRANSITION:
-                outbox.transitions.append(_entry_decoder.decode(memoryview(row)[2:]))
-            elif row[:2] == _SNAPSHOTS:
-                outbox.snapshots.extend(_ids_decoder.decode(memoryview(row)[2:]))
-            else:
-                raise RowError(f"an outbox row that begins with {row[:2]!r} is not of this program's version")
-        except msgspec.MsgspecError as error:
-            raise RowError(f"a damaged outbox row: {error}") from error
+        kind, rest = row[:2], memoryview(row)[2:]
+        if kind == _TRANSITION:
+            outbox.transitions.append(_read(_read_entry, rest, "outbox"))
+        elif kind == _SNAPSHOTS:
+            outbox.snapshots.extend(_read(_read_ids, rest, "outbox"))
+        else:
+            raise RowError(f"an outbox row that begins with {kind!r} is not of this program's version")
     return outbox
+
+
+def _read(decode: Callable[[memoryview], T], row: memoryview, name: str) -> T:
+    try:
+        return decode(row)
+    except (ValueError, RecursionError) as error:  # msgspec's errors, and what is not UTF-8, are ValueErrors
+        raise RowError(f"a damaged {name} row: {error}") from error
 
 
 def epoch_headers(epoch: int) -> tuple[tuple[str, bytes], ...]:
@@ -123,8 +134,8 @@ def epoch_headers(epoch: int) -> tuple[tuple[str, bytes], ...]:
 
 
 def epoch_of(headers: tuple[tuple[str, bytes | None], ...]) -> int:
-    """The epoch of a row; 0, lower than any writer's, where it says none."""
+    """The epoch of a row; 0, lower than any writer's, where it says none that a writer could have."""
     for name, value in headers:
-        if name == EPOCH_HEADER and value is not None and value.isdigit():
+        if name == EPOCH_HEADER and value is not None and value.isdigit() and len(value) <= _EPOCH_DIGITS_MAX:
             return int(value)
     return 0

@@ -10,13 +10,15 @@ text begins with 0xFF or 0xFE, the meta row's key (`meta`), so no product can be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 from zlib import crc32
 
 import msgspec
 
-from streams.domain.buckets import pack, unpack
+from streams.codecs import row_shape
+from streams.codecs.row_shape import ARGUMENTS, Header, Items, packed
+from streams.domain.buckets import unpack
 from streams.domain.levels import MetricState
 from streams.domain.lines import Line, LineKey
 from streams.domain.product import Product
@@ -31,9 +33,10 @@ PAGED_FROM = 256
 PAGE_ITEMS_MAX, PAGE_ITEMS_MIN = 128, 16
 
 Row = tuple[bytes, bytes | None]
+T = TypeVar("T")
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
+_ALONE = b"\x91"  # how an array of one begins: the sequence of a product of which nothing else is left
 
 
 class RowError(ValueError):
@@ -83,8 +86,11 @@ def page_key(key: bytes, page: int) -> bytes:
 
 
 def product_of(key: bytes) -> str:
-    """The product that a header's or a page's key belongs to."""
-    return (key[5:] if key.startswith(PAGE_PREFIX) else key).decode()
+    """The product that a header's or a page's key belongs to. Raises RowError for a key that is neither."""
+    try:
+        return (key[5:] if key.startswith(PAGE_PREFIX) else key).decode()
+    except UnicodeDecodeError as error:
+        raise RowError(f"{key!r} is the key of no product: {error}") from error
 
 
 def line_item(key: LineKey) -> str:
@@ -116,9 +122,9 @@ def _row(values: list[Any]) -> bytes:
 
 def _header(product: Product, pages: int, items: list[Any] | None) -> list[Any]:
     buckets: list[int] = []
-    for bucket, packed in product.buckets.items():
+    for bucket, counts in product.buckets.items():
         buckets.append(bucket)
-        buckets.extend(unpack(packed))
+        buckets.extend(unpack(counts))
     states = product.states
     return [
         product.sequence,
@@ -169,90 +175,92 @@ def decode_product(
 ) -> tuple[Product, int]:
     """A product and the number of its pages, from its rows, as of the partition's clock when they were written.
 
-    Raises RowError for a row of another version, a damaged one, or a page that is not there.
+    Raises RowError for a row of another version, a damaged one, or pages that are not those the header tells of.
     """
-    values = _values(header)
-    if len(values) == 1:
+    if header[1:2] == _ALONE:
+        (sequence,) = _read(row_shape.read_sequence, product_id, header)
         product = Product(product_id, book, clock_ms)
-        product.sequence = values[0]
+        product.sequence = sequence
         return product, 0
+    values = _read(row_shape.read_header, product_id, header)
     try:
-        product, page_count, items = _from_header(product_id, values, book, clock_ms)
-        parts = [items] if items is not None else [_values(pages[page]) for page in range(page_count)]
+        row_shape.check_header(values, len(pages), book.bucket_ms, clock_ms)
+        product = _from_header(product_id, values, book, clock_ms)
+        parts = [values.items] if values.items is not None else _pages_of(product_id, values, pages)
         _add_items(product, parts)
-    except (ValueError, TypeError, IndexError, KeyError) as error:
-        raise RowError(f"a row of product {product_id!r} cannot be read: {error!r}") from error
+    except (ValueError, KeyError) as error:
+        raise _unreadable(product_id, error) from error
     product.restore(book)
-    return product, page_count
+    return product, values.pages
 
 
-def _values(row: bytes) -> list[Any]:
+def _pages_of(product_id: str, header: Header, pages: Mapping[int, bytes]) -> list[Items]:
+    return [_read(row_shape.read_page, product_id, pages[page]) for page in range(header.pages)]
+
+
+def _read(decode: Callable[[memoryview], T], product_id: str, row: bytes) -> T:
     if not row or row[0] != VERSION:
         found = row[0] if row else "none"
         raise RowError(f"row version {found} is not {VERSION}, the one this program reads and writes")
     try:
-        values = _decode(memoryview(row)[1:])
-    except msgspec.DecodeError as error:
-        raise RowError(f"a damaged row: {error}") from error
-    if not isinstance(values, list) or not values:
-        raise RowError("a damaged row: no array")
-    return values
+        return decode(memoryview(row)[1:])
+    except (ValueError, RecursionError) as error:  # not UTF-8 is a ValueError too
+        raise _unreadable(product_id, error) from error
 
 
-def _from_header(
-    product_id: str, values: list[Any], book: Rulebook, clock_ms: int
-) -> tuple[Product, int, list[Any] | None]:
-    (
-        sequence,
-        status,
-        relapse_count,
-        resolved_at,
-        effective_at,
-        as_of,
-        held_from,
-        seller,
-        region,
-        category,
-        buckets,
-        impressions,
-        states,
-        snapshot_at,
-        snapshot_pending,
-        pages,
-        items,
-    ) = values
-    product = Product(product_id, book, as_of)
-    product.sequence, product.status, product.relapse_count = sequence, status, relapse_count
-    product.resolved_at, product.effective_at = resolved_at, effective_at
-    product.held_from = held_from
-    product.seller, product.region, product.category = _tuple(seller), _tuple(region), _tuple(category)
-    product.buckets = {buckets[i]: pack(buckets[i + 1 : i + 9]) for i in range(0, len(buckets), 9)}
+def _unreadable(product_id: str, error: Exception) -> RowError:
+    return RowError(f"a row of product {product_id!r} is damaged: {error}")
+
+
+def _from_header(product_id: str, header: Header, book: Rulebook, clock_ms: int) -> Product:
+    product = Product(product_id, book, header.as_of)
+    product.sequence, product.status, product.relapse_count = header.sequence, header.status, header.relapse_count
+    product.resolved_at, product.effective_at = header.resolved_at, header.effective_at
+    product.held_from = header.held_from
+    product.seller, product.region, product.category = header.seller, header.region, header.category
+    product.buckets = _buckets(header)
+    impressions = header.impressions
     product.impressions = dict(zip(impressions[::2], impressions[1::2], strict=True))
-    if states is not None:
-        product.states = [_state(*state) for state in states]
-    product.snapshot_at, product.snapshot_pending = snapshot_at, snapshot_pending
+    if header.states is not None:
+        product.states = [_state(*state) for state in header.states]
+    product.snapshot_at, product.snapshot_pending = header.snapshot_at, header.snapshot_pending
     product.plan = book.plan(product.region_name, product.category_name, clock_ms)
-    if pages:
+    if header.pages:
         product.touched = set()
-    return product, pages, items
+    return product
 
 
-def _add_items(product: Product, parts: Iterable[list[Any]]) -> None:
-    first = product.held_from
+def _buckets(header: Header) -> dict[int, int]:
+    buckets: dict[int, int] = {}
+    flat, first = header.buckets, header.held_from
+    for i in range(0, len(flat), 9):
+        bucket = flat[i]
+        if bucket < first or bucket in buckets:
+            raise ValueError("a bucket is there that was dropped, or twice")
+        buckets[bucket] = packed(flat[i + 1 : i + 9])
+    return buckets
+
+
+def _add_items(product: Product, parts: Iterable[Items]) -> None:
+    first, kept, told = product.held_from, product.lines, 0
     for lines, seen, high_fees in parts:
+        told += len(lines)
         for order_id, line_id, facts in lines:
+            for kind, _, _, argument in facts:
+                if type(argument) is not ARGUMENTS[kind]:
+                    raise ValueError("a fact has not what its kind asks for")
             key = (order_id, line_id)
-            product.lines[key] = Line(key, map(tuple, facts))
+            kept[key] = Line(key, facts)
         # Pages are not written anew for what leaves them by age.
-        product.seen.update((event_id, bucket) for event_id, bucket in seen if bucket >= first)
-        product.high_fees.extend((at, bucket, order_id) for at, bucket, order_id in high_fees if bucket >= first)
+        for event_id, bucket in seen:
+            if bucket >= first:
+                product.seen[event_id] = bucket
+        product.high_fees += [fee for fee in high_fees if fee[1] >= first]
+    if told != len(kept):
+        raise ValueError("a line is there twice")
 
 
 def _state(level: int, since: int | None, breach_since: int | None, exit_since: int | None) -> MetricState:
     state = MetricState()
     state.level, state.since, state.breach_since, state.exit_since = level, since, breach_since, exit_since
     return state
-
-
-def _tuple(value: list[Any] | None) -> Any:
-    return None if value is None else tuple(value)

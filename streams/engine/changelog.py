@@ -9,12 +9,18 @@ The log is a series of cuts. A cut is rows and then one meta row, nearly always 
 
 Rule (2) needs no numbering of cuts, for who takes over writes all stale keys before or with its first meta row, so that
 nothing void is ever pending when a meta row comes.
+
+Rows may be of a version that this program does not read (`LogState.require_known_versions`). That is to be found before
+the partition is claimed: the claim would fence the newer worker that wrote them, and nobody would be the better for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 
+from streams.codecs import meta as meta_rows
+from streams.codecs import row as product_rows
 from streams.codecs.meta import (
     CLAIM_KEY,
     META_KEY,
@@ -26,11 +32,14 @@ from streams.codecs.meta import (
     epoch_of,
     outbox_key,
 )
-from streams.codecs.row import PAGE_PREFIX, RowError, decode_product
+from streams.codecs.row import PAGE_PREFIX, RowError, decode_product, product_of
 from streams.domain.partition import Partition
 from streams.domain.rulebook import Rulebook
 from streams.engine.batch import RecordBatch
 from streams.errors import LogCut, UserError
+
+# The versions of rows that this program reads, of whatever kind: the first byte of each.
+READ_VERSIONS = frozenset((product_rows.VERSION, meta_rows.VERSION))
 
 
 @dataclass(slots=True)
@@ -80,17 +89,41 @@ class LogState:
         """The keys whose last row in the log is not what it should be; the meta row is in every cut anyway."""
         return (self.stale | self.pending.keys()) - {META_KEY, CLAIM_KEY}  # (3)
 
+    def require_known_versions(self) -> None:
+        """Raises UserError if a row of the last complete cut is of a version that this program does not read.
+
+        What no longer counts is not looked at, be it void or overwritten: it may be gone by compaction at any time.
+        """
+        found = {row[0] for row in self.rows.values() if row}
+        if self.meta:
+            found.add(self.meta[0])
+        unknown = found - READ_VERSIONS
+        if unknown:
+            newer = max(unknown) > max(READ_VERSIONS)
+            raise UserError(
+                f"the changelog cannot be read: it has rows of version {_listed(unknown)}, and this program reads "
+                f"version {_listed(READ_VERSIONS)}. Use the version of this program that wrote them"
+                f"{', or a newer one' if newer else ''}; or start anew under another app_id (FLAGGED_APP_ID) with the "
+                "input replayed"
+            )
+
     def decode_meta(self) -> Meta:
-        """The meta row of the last complete cut; a fresh one for an empty log."""
-        return Meta() if self.meta is None else decode_meta(self.meta)
+        """The meta row of the last complete cut; a fresh one for an empty log. Raises UserError if it is unreadable."""
+        try:
+            return Meta() if self.meta is None else decode_meta(self.meta)
+        except RowError as error:
+            raise _unreadable(error) from error
 
     def decode_outbox(self) -> Outbox:
         """What the last complete cut publishes. Raises RowError if part of it is not there."""
-        keys = [outbox_key(index) for index in range(self.decode_meta().outbox_rows)]
-        missing = [key for key in keys if key not in self.rows]
-        if missing:
-            raise RowError(f"{len(missing)} outbox rows of the last cut are missing")
-        return decode_outbox(self.rows[key] for key in keys)
+        count = self.decode_meta().outbox_rows
+        rows: list[bytes] = []
+        for index in range(count):
+            row = self.rows.get(outbox_key(index))
+            if row is None:
+                raise RowError(f"of the {count} outbox rows of the last cut, number {index} is missing")
+            rows.append(row)
+        return decode_outbox(rows)
 
 
 @dataclass(slots=True)
@@ -109,14 +142,12 @@ def restore_partition(state: LogState, book: Rulebook) -> Restored:
     Raises UserError if a row cannot be read: going on without it would count its events as never seen. LogCut if rows
     are missing.
     """
+    state.require_known_versions()
     try:
         restored = Restored(Partition(book), state.decode_meta(), state.decode_outbox(), {})
         _restore_products(state.rows, restored, book)
     except RowError as error:
-        raise UserError(
-            f"the changelog cannot be read: {error}. Use the version of this program that wrote it, or start anew "
-            "under another app_id with the input replayed"
-        ) from error
+        raise _unreadable(error) from error
     meta, found = restored.meta, len(restored.partition.products)
     if meta.lands_at > state.meta_offset or found != (found if meta.products is None else meta.products):
         raise LogCut(
@@ -125,6 +156,17 @@ def restore_partition(state: LogState, book: Rulebook) -> Restored:
             "anew, or its cleanup.policy not compact? Start anew under another app_id with the input replayed"
         )
     return restored
+
+
+def _unreadable(error: RowError) -> UserError:
+    return UserError(
+        f"the changelog cannot be read: {error}. Use the version of this program that wrote it, or start anew under "
+        "another app_id (FLAGGED_APP_ID) with the input replayed"
+    )
+
+
+def _listed(versions: Set[int]) -> str:
+    return ", ".join(map(str, sorted(versions)))
 
 
 def _restore_products(rows: dict[bytes, bytes], restored: Restored, book: Rulebook) -> None:
@@ -139,7 +181,7 @@ def _restore_products(rows: dict[bytes, bytes], restored: Restored, book: Rulebo
         elif not key.startswith(OUTBOX_PREFIX):
             headers.append((key, row))
     for key, row in headers:
-        product, page_count = decode_product(key.decode(), row, pages.get(key, {}), book, clock)
+        product, page_count = decode_product(product_of(key), row, pages.get(key, {}), book, clock)
         restored.partition.restore(product)
         if page_count:
             restored.pages[product.id] = page_count

@@ -14,10 +14,11 @@ them in the log: the next owner publishes them before anything new, with the sam
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from streams.codecs.meta import (
     CLAIM_KEY,
     META_KEY,
-    OUTBOX_PREFIX,
     Meta,
     OutboxEntry,
     encode_meta,
@@ -26,7 +27,7 @@ from streams.codecs.meta import (
     epoch_of,
     outbox_key,
 )
-from streams.codecs.row import RowWriter, product_of
+from streams.codecs.row import RowError, RowWriter, product_of
 from streams.domain.partition import Cut, Partition
 from streams.engine.changelog import LogState, Restored
 from streams.engine.cut import (
@@ -166,12 +167,14 @@ class Flusher:
         # What is written again below replaces this; what is not is not there any more.
         written: dict[bytes, bytes | None] = dict.fromkeys(stale)
         for key in stale:
-            if not key.startswith(OUTBOX_PREFIX):
+            try:
                 product_id = product_of(key)
-                cut.changed[product_id] = None
-                product = partition.products.get(product_id)
-                if product is not None:
-                    product.touched = None  # nobody knows what of it is good: all of its pages are written
+            except RowError:
+                continue  # of the outbox, or of nothing that this program writes
+            cut.changed[product_id] = None
+            product = partition.products.get(product_id)
+            if product is not None:
+                product.touched = None  # nobody knows what of it is good: all of its pages are written
         for product_id in cut.changed:
             written.update(self.rows.encode(product_id, partition.products.get(product_id)))
         written.update((outbox_key(index), None) for index in range(len(outbox_rows), self._outbox_rows))
@@ -287,4 +290,5 @@ class Flusher:
                         f"after {self.epoch})"
                     )
                 if epoch < self.epoch and key is not None:
-                    self._stale_snapshots.add(key.decode())
+                    with suppress(UnicodeDecodeError):  # what is no product's is none of ours to write again
+                        self._stale_snapshots.add(key.decode())

@@ -30,8 +30,9 @@ async def recover(
     wall: Wall,
     parts: Parts | None = None,
 ) -> tuple[PartitionProcessor, Flusher]:
-    """Become the owner of a partition: (1) read and claim its changelog, (2) restore the state of its last cut,
-    (3) publish that cut's outbox again, before anything new. The input is to be read from the queues' positions.
+    """Become the owner of a partition: (1) read its changelog, and claim it unless it is a newer program's, (2) restore
+    the state of its last cut, (3) publish that cut's outbox again, before anything new. The input is to be read from
+    the queues' positions.
 
     Raises UserError if the changelog cannot be read; Fenced, or a WriteError.
     """
@@ -39,6 +40,7 @@ async def recover(
     flusher = parts.flusher(partition, topics, log, wall)
     state = parts.log_state()
     await flusher.read_on(state)
+    state.require_known_versions()
     await flusher.claim(state)  # (1)
     restored = restore_partition(state, book)  # (2)
     meta = restored.meta

@@ -174,6 +174,10 @@ PRIVATE_NAMES: tuple[tuple[str, str, str, str], ...] = (
     ("faust.transport.conductor", "Conductor", "_acking_topics", "attribute"),
     ("faust.transport.conductor", "Conductor", "_update_indices", "(self)"),
     ("faust.transport.conductor", "Conductor", "acks_enabled_for", "(self, topic)"),
+    # No idle seconds: streams/app.py
+    ("faust.tables.manager", "TableManager", "on_start", "(self)"),
+    ("faust.tables.manager", "TableManager", "_update_channels", "(self)"),
+    ("mode.worker", "Worker", "_sentinel_task", "(self)"),
     ("mode.services", "Service", "_stopped", "attribute"),
     ("mode.threads", "QueueServiceThread", "call_thread", "(self, fun, *args, **kwargs)"),
     ("mode.utils.queues", "FlowControlQueue", "force_put_nowait", "(self, item)"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from streams.codecs.event_lines import read_files
+from streams.codecs.event_lines import InputRecord, read_files
 from streams.settings import Settings
 from streams.testing.market import Market
 from streams.testing.records import to_line
@@ -20,18 +20,24 @@ TABLE: list[str] = []
 
 
 @pytest.fixture(scope="session")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    """A simulated market of more than 60,000 events, and a record that is refused after each 500 of them."""
+def market(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> list[InputRecord]:
+    """A simulated market: more than 60,000 events in the long form, half of that in the short one."""
+    products = 120 if pytestconfig.getoption("--thorough") else 60
     path = tmp_path_factory.mktemp("chaos") / "market.jsonl"
-    path.write_bytes(b"".join(to_line(record) for record in Market(3)))
-    records = list(read_files([path], topic_indices(Settings())))
-    bad = [replace(record, value=b"no JSON") for record in records[::500]]
-    return story([*records, *bad], UNTIL_MS, PARTS)
+    path.write_bytes(b"".join(to_line(record) for record in Market(3, products=products)))
+    return list(read_files([path], topic_indices(Settings())))
+
+
+@pytest.fixture(scope="session")
+def told(market: list[InputRecord]) -> Story:
+    """The market, and a record that is refused after each 500 of its events."""
+    bad = [replace(record, value=b"no JSON") for record in market[::500]]
+    return story([*market, *bad], UNTIL_MS, PARTS)
 
 
 @pytest.fixture(scope="session")
 def table(request: pytest.FixtureRequest) -> Iterator[list[str]]:
-    """The lines of the faults survived; printed at the end, and kept in chaos.txt under pytest's cache."""
+    """The lines of the faults survived; printed at the end."""
     yield TABLE
     reporter = request.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None and TABLE:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +16,8 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from faust.types import TP
 
 from streams.broker import EmbeddedBroker
@@ -31,6 +34,8 @@ from tests.integration.pipeline import REPLAY_S, Pipeline, Worker, check_copies,
 from tests.integration.waiting import LONG_S
 
 PARTITIONS = 4
+#: For workers that a test suspends and wakes: nobody takes their partitions meanwhile.
+LONG_SESSION = {"FLAGGED_SESSION_TIMEOUT": "5m"}
 POLICIES = PolicySet((DEFAULT_POLICY,))
 
 
@@ -104,7 +109,7 @@ class Chaos(Pipeline):
         self.outcome = Outcome(fault)
         self._story = told
         self._fed = 0
-        self._ends: dict[TP, int] = {}
+        self.ends: dict[TP, int] = {}
 
     def start(self, count: int = 1, **environment: str) -> list[Worker]:
         """Start workers and wait until each has taken something over."""
@@ -120,17 +125,24 @@ class Chaos(Pipeline):
             part = self._story.parts[self._fed]
             self._fed += 1
             last = self._fed == len(self._story.parts)
-            until_ms = self._story.until_ms if last else None
-            ends = asyncio.run(send(self.settings, part, lambda _count: None, until_ms=until_ms))
-            self._ends.update(ends)
-            self.outcome.events += len(part)
+            self.feed_records(part, self._story.until_ms if last else None)
+
+    def feed_whole(self) -> None:
+        """Send all parts at once, and no end: the wall clock tells how late it is."""
+        self.feed_records([record for part in self._story.parts for record in part])
+
+    def feed_records(self, records: Sequence[InputRecord], until_ms: int | None = None) -> None:
+        """Send these records, which may be none of the story."""
+        ends = asyncio.run(send(self.settings, records, lambda _count: None, until_ms=until_ms))
+        self.ends.update(ends)
+        self.outcome.events += len(records)
 
     def wait_applied(self) -> None:
         """Wait until all that was fed is durable and committed: lag 0."""
 
         async def wait() -> None:
             async with asyncio.timeout(REPLAY_S):
-                await wait_until_applied(self.settings, self._ends, lambda _done, _all: None)
+                await wait_until_applied(self.settings, self.ends, lambda _done, _all: None)
 
         try:
             asyncio.run(wait())
@@ -144,7 +156,7 @@ class Chaos(Pipeline):
         self.outcome.survived += 1
         before = self.committed()
         self.feed()
-        waiting = {tp for tp, end in self._ends.items() if end != before.get(tp, 0)}
+        waiting = {tp for tp, end in self.ends.items() if end != before.get(tp, 0)}
         while waiting:
             if time.monotonic() - began > REPLAY_S:
                 pytest.fail(f"no progress on {sorted(waiting)}\n{self.logs()}")
@@ -162,6 +174,8 @@ class Chaos(Pipeline):
                 await admin.start()
                 found = await admin.list_consumer_group_offsets(self.settings.app_id)
                 return {TP(*tp): meta.offset for tp, meta in found.items()}
+            except GroupCoordinatorNotAvailableError:  # of a broker so new that no group was there yet
+                return {}
             finally:
                 await admin.close()
 
@@ -170,7 +184,19 @@ class Chaos(Pipeline):
     def is_applied(self) -> bool:
         """Whether the group has committed all that was fed."""
         committed = self.committed()
-        return all(committed.get(tp, 0) >= end for tp, end in self._ends.items())
+        return all(committed.get(tp, 0) >= end for tp, end in self.ends.items())
+
+    @contextmanager
+    def asleep(self) -> Iterator[None]:
+        """Meanwhile the workers are suspended: what is fed or broken, they find when they wake."""
+        workers = [worker.process for worker in self.workers if worker.process.poll() is None]
+        for process in workers:
+            process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in workers:
+                process.send_signal(signal.SIGCONT)
 
     def delete(self, topic: str) -> None:
         """Delete a topic."""
@@ -214,7 +240,6 @@ class Chaos(Pipeline):
 
     def alter(self, topic: str, **config: str) -> None:
         """Set a topic's configuration to exactly this."""
-        from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
         async def set_config() -> None:
             admin = AIOKafkaAdminClient(**self.settings.kafka_kwargs())
@@ -230,6 +255,11 @@ class Chaos(Pipeline):
         """Feed what is left, wait for lag 0, and check state, transitions, copies and sequences."""
         self.feed(len(self._story.parts) - self._fed)
         self.wait_applied()
+        self.check_published()
+        assert list(self.state().rates()) == list(self._story.reference.rates())
+
+    def check_published(self) -> None:
+        """All transitions of the story were published, first copies in order, and nothing else was."""
         expected = self._story.expected
         records = self.read(self.settings.flag_status_changed_topic)
         outcome, seen = self.outcome, set[Any]()
@@ -239,22 +269,22 @@ class Chaos(Pipeline):
         assert (outcome.wrong, outcome.lost) == (0, 0), self.logs()
         check_copies(records)
         assert first == expected
-        assert list(self.state().rates()) == list(self._story.reference.rates())
 
     def state(self) -> BacktestResult:
         """The state as the changelog has it."""
+        states = [self.log_state(partition) for partition in range(PARTITIONS)]
+        return BacktestResult([restore_partition(state, Rulebook(POLICIES)).partition for state in states])
 
-        async def restore() -> BacktestResult:
-            result = BacktestResult()
-            topic = self.settings.changelog_topic
-            for partition in range(PARTITIONS):
-                state = LogState()
-                async for batch in read_partition(self.settings.kafka_kwargs(), topic, partition):
-                    state.read(batch)
-                result.partitions.append(restore_partition(state, Rulebook(POLICIES)).partition)
-            return result
+    def log_state(self, partition: int) -> LogState:
+        """What the changelog of a partition says now."""
 
-        return asyncio.run(restore())
+        async def read() -> LogState:
+            state = LogState()
+            async for batch in read_partition(self.settings.kafka_kwargs(), self.settings.changelog_topic, partition):
+                state.read(batch)
+            return state
+
+        return asyncio.run(read())
 
 
 @contextmanager
@@ -268,6 +298,17 @@ def chaos(
         table.append(made.outcome.line())
     finally:
         made.end()
+
+
+@contextmanager
+def frozen(broker: EmbeddedBroker) -> Iterator[None]:
+    """Meanwhile the broker is suspended: connections stay, and nothing is answered."""
+    assert broker.pid is not None
+    os.kill(broker.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(broker.pid, signal.SIGCONT)
 
 
 def exit_code(worker: Worker) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from streams.broker import EmbeddedBroker
-from tests.chaos.harness import Story, chaos, exit_code
+from streams.settings import Settings
+from tests.chaos.harness import LONG_SESSION, Story, chaos, exit_code, frozen
 from tests.integration.pipeline import wait_for
 
 pytestmark = pytest.mark.chaos
@@ -24,6 +26,19 @@ def test_kill_9_of_each_of_three_in_rotation(
             running.survive(worker.kill)
             # Its successor recovers while the next one is killed.
             running.start_worker()
+        running.finish()
+
+
+def test_kill_9_of_one_of_two_with_the_default_session(
+    broker: EmbeddedBroker, tmp_path: Path, told: Story, table: list[str]
+) -> None:
+    """How long its partitions stand still is bounded by the session: nobody else can know that it is dead."""
+    default = f"{Settings().session_timeout_ms}ms"
+    name = f"kill -9 of one of 2 workers, session {default}"
+    with chaos(broker, tmp_path, told, table, name, FLAGGED_SESSION_TIMEOUT=default) as running:
+        workers = running.start(2)
+        running.feed(3)
+        running.survive(workers[0].kill)
         running.finish()
 
 
@@ -88,3 +103,33 @@ def test_a_zombie_harms_nothing(broker: EmbeddedBroker, tmp_path: Path, told: St
         if zombie.process.poll() is not None:
             assert exit_code(zombie) == 2
             assert zombie.says("another worker took it over")
+
+
+def test_sigterm_in_mid_batch(broker: EmbeddedBroker, tmp_path: Path, told: Story, table: list[str]) -> None:
+    with chaos(broker, tmp_path, told, table, "SIGTERM with much under way, then start", **LONG_SESSION) as running:
+        (worker,) = running.start()
+        for _ in range(3):
+            running.feed(2)  # without waiting: it is in the midst of it
+            assert worker.stop() == 0, running.logs()
+            (worker,) = running.start()
+            running.survive(lambda: None)
+        running.finish()
+
+
+def test_kill_9_with_a_flush_on_its_way(tmp_path: Path, told: Story, table: list[str]) -> None:
+    """The broker has the flush, or will find it, when its writer is dead: it lands before, or while, another claims."""
+    name = "kill -9 with flushes on their way to a frozen broker"
+    with EmbeddedBroker(data_dir=tmp_path / "broker") as own, chaos(own, tmp_path, told, table, name) as running:
+        (worker,) = running.start()
+        running.feed(2)
+        running.wait_applied()
+        for _ in range(2):
+            with running.asleep():
+                running.feed(2)
+            time.sleep(0.5)  # any moment of its work will do
+            with frozen(own):
+                time.sleep(1)
+                worker.kill()
+            (worker,) = running.start()
+            running.survive(lambda: None)
+        running.finish()

@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,25 @@ class Worker:
         """Whether its log has this text."""
         return text in self.log.read_text()
 
+    def page(self, path: str) -> tuple[int, str]:
+        """Status and text of a page of its web server; (0, "") while there is none."""
+        port = next((line["port"] for line in self._lines() if line.get("message") == "worker starts"), None)
+        if port is None:
+            return 0, ""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=LONG_S) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, refusal.read().decode()
+        except OSError:
+            return 0, ""
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        for line in self.log.read_text().splitlines():
+            if line.startswith("{"):
+                with suppress(ValueError):  # the last line may be half written
+                    yield json.loads(line)
+
 
 @dataclass(frozen=True)
 class Read:
@@ -86,12 +107,12 @@ class Pipeline:
         """The settings the programs see."""
         return load_settings(environ=self.environment)
 
-    def start_worker(self, *arguments: str, **environment: str) -> Worker:
-        """Start a worker process."""
+    def start_worker(self, *arguments: str, module: str = "streams", **environment: str) -> Worker:
+        """Start a worker process; `module`: another that runs the program."""
         log = self.directory / f"worker-{len(self.workers)}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "streams", "worker", *arguments],
+                [sys.executable, "-m", module, "worker", *arguments],
                 env={**os.environ, **self.environment, **environment},
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -162,6 +183,15 @@ def pipeline(broker: EmbeddedBroker, directory: Path, **environment: str) -> Ite
         yield made
     finally:
         made.end()
+
+
+def refused(running: Pipeline, *arguments: str) -> str:
+    """Run a sub-command that must end with one clear message and exit code 2; what it said."""
+    done = running.run(*arguments, check=False)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr[:20000]
+    assert [line.startswith("Error: ") for line in done.stderr.splitlines()].count(True) == 1
+    return done.stderr
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from streams.broker import EmbeddedBroker
 from streams.engine.admin import TopicSpec, ensure_topics
-from tests.integration.pipeline import Pipeline, pipeline
+from tests.integration.pipeline import Pipeline, pipeline, refused
 
 pytestmark = pytest.mark.integration
 
@@ -20,14 +20,6 @@ pytestmark = pytest.mark.integration
 def running(broker: EmbeddedBroker, tmp_path: Path) -> Iterator[Pipeline]:
     with pipeline(broker, tmp_path) as made:
         yield made
-
-
-def refused(running: Pipeline, *arguments: str) -> str:
-    done = running.run(*arguments, check=False)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr, done.stderr[:20000]
-    assert [line.startswith("Error: ") for line in done.stderr.splitlines()].count(True) == 1
-    return done.stderr
 
 
 @pytest.mark.parametrize("command", ["worker", "topics create", "topics check"])

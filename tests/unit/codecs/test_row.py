@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from streams.codecs import row
@@ -205,7 +206,7 @@ def _pages(rows: dict[bytes, bytes]) -> dict[int, bytes]:
 def _with_pages(new_header: bytes | None, old_header: bytes) -> bytes:
     """The new header, but with the pages of the old one instead of items of its own."""
     assert new_header is not None
-    values, old = row._decode(new_header[1:]), row._decode(old_header[1:])
+    values, old = msgspec.msgpack.decode(new_header[1:]), msgspec.msgpack.decode(old_header[1:])
     values[-2:] = old[-2:]
     return row._row(values)
 

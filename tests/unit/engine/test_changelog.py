@@ -194,12 +194,25 @@ def test_a_part_of_the_outbox_that_is_missing_is_told() -> None:
     state = LogState(meta=encode_meta(Meta(clock=T0, outbox_rows=2)), rows=dict(rows))
     assert restore_partition(state, Rulebook(policy_set(None))).outbox == outbox
     del state.rows[outbox_key(1)]
-    with pytest.raises(UserError, match="1 outbox rows of the last cut are missing"):
+    with pytest.raises(UserError, match="of the 2 outbox rows of the last cut, number 1 is missing"):
+        restore_partition(state, Rulebook(policy_set(None)))
+    # However many there are said to be: not one key is made for each of them.
+    state.meta = encode_meta(Meta(clock=T0, outbox_rows=2**32 - 1))
+    with pytest.raises(UserError, match="number 1 is missing"):
         restore_partition(state, Rulebook(policy_set(None)))
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [(b"P1", b"\x02\x91\x01"), (b"P1", b"\x01\x92\x01\x02"), (b"P1", b""), (META_KEY, b"\x07")]
+    ("key", "value"),
+    [
+        (b"P1", b"\x02\x91\x01"),
+        (b"P1", b"\x01\x92\x01\x02"),
+        (b"P1", b""),
+        (b"\xfbP1", b"\x01\x91\x01"),
+        (b"\x80", b"\x01\x91\x01"),
+        (META_KEY, b"\x07"),
+        (META_KEY, b""),
+    ],
 )
 def test_a_log_that_cannot_be_read_is_told_in_one_sentence(key: bytes, value: bytes) -> None:
     state = LogState(meta=encode_meta(Meta(clock=T0)))

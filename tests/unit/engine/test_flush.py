@@ -186,13 +186,20 @@ async def test_a_zombies_rows_are_written_again() -> None:
     await owner.flush()
     await owner.flush()
     stale = epoch_headers(owner.flusher.epoch - 1)
-    log.topics["changelog"] += [(b"A", b"\x01\x91\x01", stale), (b"Z", b"\x01\x91\x01", stale), (META_KEY, b"", stale)]
+    alone = b"\x01\x91\x01"
+    log.topics["changelog"] += [
+        (b"A", alone, stale),
+        (b"Z", alone, stale),
+        (b"\x80", b"?", stale),
+        (META_KEY, b"", stale),
+    ]
     flag(owner.processor.partition, ["C"], T0 + 2)
     await owner.flush()
     assert owner.flusher.must_write, "before compaction could prefer the stale rows"
     await owner.flush()
     last = {key: value for key, value, _ in log.topics["changelog"]}
     assert last[b"Z"] is None
+    assert last[b"\x80"] is None, "nobody's row, which must not stop the owner either"
     assert len(last[b"A"] or b"") > 3
     restored = await Owner(log).take_over()
     assert set(restored.partition.products) == {"A", "B", "C"}
@@ -236,7 +243,7 @@ async def test_a_sleepers_snapshot_is_written_again() -> None:
     await owner.flush()
     await owner.flusher.look_for_others()
     assert not owner.flusher.must_write
-    log.topics["snapshots"].append((b"A", None, epoch_headers(owner.flusher.epoch - 1)))
+    log.topics["snapshots"] += [(b"A", None, epoch_headers(owner.flusher.epoch - 1)), (b"\x80", b"nobody's", ())]
     await owner.flusher.look_for_others()
     assert owner.flusher.must_write
     await owner.flush()
