@@ -34,8 +34,8 @@ from streams.observability.web import WebServer
 from streams.settings import Settings
 from streams.topics import topic_specs
 
-# State is millions of objects that stay, and next to none of them in cycles. With Python's own (700, 10, 10) a tenth of the
-# worker's time went into looking through them again and again. Cycles of the young are still found, and the old
+# State is millions of objects that stay, and next to none of them in cycles. With Python's own (700, 10, 10) a tenth of
+# the worker's time went into looking through them again and again. Cycles of the young are still found, and the old
 # generation is gone through once in a hundred million new objects.
 GC_THRESHOLDS = (50_000, 20, 100)
 
