@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -32,6 +33,11 @@ from streams.observability.metrics import Metrics
 from streams.observability.web import WebServer
 from streams.settings import Settings
 from streams.topics import topic_specs
+
+# State is millions of objects that stay, and next to none of them in cycles. With Python's own (700, 10, 10) a tenth of
+# the worker's time went into looking through them again and again. Cycles of the young are still found, and the old
+# generation is gone through once in a hundred million new objects.
+GC_THRESHOLDS = (50_000, 20, 100)
 
 # Libraries that say at level info what only their developers want to know.
 NOISY_LOGGERS = ("faust", "mode", "aiokafka", "asyncio")
@@ -125,6 +131,7 @@ def run_worker(settings: Settings) -> None:
     Raises UserError for what a user can mend; whatever else stopped the worker is raised as it was.
     """
     configure_logging(settings.log_level, settings.log_format, secrets=[settings.sasl_password])
+    gc.set_threshold(*GC_THRESHOLDS)
     _quieten(settings.log_level)
     policies = policies_of(settings)
     loop = _new_loop()

@@ -149,7 +149,7 @@ def _header(product: Product, pages: int, items: list[Any] | None) -> list[Any]:
 
 def _items(product: Product) -> list[Any]:
     """[lines, seen, high fees], all of them."""
-    lines = [(*line.key, line.facts) for line in product.lines.values()]
+    lines = [(order_id, line_id, line.facts) for (order_id, line_id), line in product.lines.items()]
     return [lines, list(product.seen.items()), product.high_fees]
 
 

@@ -62,7 +62,7 @@ class LogState:
         for offset, key, value, headers in zip(batch.offsets, batch.keys, batch.values, batch.headers, strict=True):
             if key is None:
                 continue
-            if headers is not last_headers:
+            if headers != last_headers:  # nearly always those of the row before
                 row_epoch, last_headers = epoch_of(headers), headers
             if row_epoch < epoch:
                 self.stale.add(key)  # (1)

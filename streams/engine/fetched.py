@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from itertools import chain, islice
+from itertools import chain, islice, repeat
+from operator import attrgetter
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -25,6 +26,9 @@ from streams.engine.batch import RecordBatch
 from streams.engine.record_sets import is_header_name_error
 
 log = logging.getLogger(__name__)
+
+# Mapped over records, these cost half of what a comprehension does.
+_offset, _timestamp, _key, _value, _headers = map(attrgetter, ("offset", "timestamp", "key", "value", "headers"))
 
 
 class RecordCursor:
@@ -76,12 +80,16 @@ class RecordCursor:
             rows = [row for row in rows if row.offset >= part.next_fetch_offset]
             if not rows:
                 return
-        out.offsets.extend([row.offset for row in rows])
-        out.timestamps.extend([-1 if row.timestamp is None else row.timestamp for row in rows])
-        out.keys.extend([row.key for row in rows])
-        out.values.extend([row.value for row in rows])
-        out.headers.extend([tuple(row.headers) if row.headers else () for row in rows])
-        part.next_fetch_offset = rows[-1].offset + 1
+        first, last = rows[0].offset, rows[-1].offset
+        # Offsets rise, so without a gap there is nothing to read of them. Only compaction and aborts leave gaps.
+        out.offsets.extend(range(first, last + 1) if last - first == len(rows) - 1 else map(_offset, rows))
+        timestamps = list(map(_timestamp, rows))
+        out.timestamps.extend([-1 if at is None else at for at in timestamps] if None in timestamps else timestamps)
+        out.keys.extend(map(_key, rows))
+        out.values.extend(map(_value, rows))
+        headers = list(map(_headers, rows))
+        out.headers.extend(map(tuple, headers) if any(headers) else repeat((), len(rows)))
+        part.next_fetch_offset = last + 1
 
     def _readable(self, batch: Any) -> Any:
         """The record batch, or None when it holds nothing for a reader; then the position is moved past it."""

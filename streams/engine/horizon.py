@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 from faust.types import TP
 
 from streams.engine.consumer import BatchConsumer
 from streams.engine.merge import TopicQueue
+
+# What was safe to say stays so, and is only some ms early: the processor asks before every run of records, which may be
+# a handful, and the broker's answers come no faster than this.
+LOOK_AGAIN_S = 0.005
 
 
 class ReadHorizon:
@@ -24,9 +29,14 @@ class ReadHorizon:
         self._consumer = consumer
         self._answered: list[int | None] = [None] * len(tps)
         self._safe: list[int | None] = [None] * len(tps)
+        self._looked_at = 0.0
 
     def look(self) -> Sequence[int | None]:
         """By topic, the wall time (ms) up to which it is known to be read; None where nothing is known."""
+        now = monotonic()
+        if now - self._looked_at < LOOK_AGAIN_S:
+            return self._safe
+        self._looked_at = now
         consumer = self._consumer()
         flowing = consumer.flowing
         for index, (tp, queue) in enumerate(zip(self._tps, self._queues, strict=True)):

@@ -27,6 +27,9 @@ PAUSE_BYTES = 32_000_000
 # Dead letters hold their records as they came, so they are sent before they grow.
 DEAD_LETTERS_MAX = 2_000
 DEAD_LETTER_BYTES_MAX = 8_000_000
+# Flush intervals that changes are gathered for while there is a backlog: a row is then written once for many events of
+# its product, and after a crash the input of so many intervals, not of one, is read again.
+BACKLOG_INTERVALS = 5
 # How often an idle partition looks whether its clock may move, s: twice in SPEC 5's steps of a second.
 TICK_S = 0.5
 # How often an idle partition looks whether a zombie has written since, s.
@@ -40,7 +43,8 @@ logger = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FlushLimits:
-    """When a cut is written at the latest: after `interval_ms`, or when it has about `size_bytes`."""
+    """When a cut is written at the latest: after `interval_ms` (BACKLOG_INTERVALS times as long while the partition
+    catches up), or when it has about `size_bytes`."""
 
     interval_ms: int
     size_bytes: int
@@ -77,6 +81,7 @@ class PartitionRunner:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._flushing: asyncio.Task[None] | None = None
+        self._caught_up = True
         self._flushed_at = monotonic()
         self._flushed_clock = processor.partition.clock
         self._looked_at = monotonic()
@@ -148,7 +153,7 @@ class PartitionRunner:
             while True:
                 self._wake.clear()
                 applied = self._apply()
-                await self._flush_if_due(caught_up=applied < SLICE_RECORDS)
+                await self._flush_if_due()
                 if applied:
                     self._resume_if_low()
                     await asyncio.sleep(0)
@@ -162,6 +167,8 @@ class PartitionRunner:
     def _apply(self) -> int:
         began = monotonic()
         applied = self.processor.run(SLICE_RECORDS)
+        # Records that are announced but not written yet are no backlog: nobody knows when they come.
+        self._caught_up = applied < SLICE_RECORDS and all(q.fetched >= q.end for q in self.processor.queues)
         if applied:
             self._metrics.applied(monotonic() - began)
         self.processor.tick()
@@ -202,9 +209,9 @@ class PartitionRunner:
         return self.flusher.has_news(self.processor) or (clock_moved and monotonic() - self._flushed_at >= CLOCK_CUT_S)
 
     def _flush_due_at(self) -> float:
-        return self._flushed_at + self._limits.interval_ms / 1000
+        return self._flushed_at + self._limits.interval_ms / 1000 * (1 if self._caught_up else BACKLOG_INTERVALS)
 
-    async def _flush_if_due(self, *, caught_up: bool) -> None:
+    async def _flush_if_due(self) -> None:
         if self._flushing is not None and self._flushing.done():
             await self._finish_flush()
         if not self._has_changes():
@@ -216,7 +223,7 @@ class PartitionRunner:
             or self.processor.tally.dead_letter_bytes >= DEAD_LETTER_BYTES_MAX
         )
         # Transitions go out at once, unless there is more to apply: then a busy product's rows are worth gathering.
-        urgent = bool(cut.transitions) and caught_up
+        urgent = bool(cut.transitions) and self._caught_up
         if not (large or urgent or monotonic() >= self._flush_due_at()):
             return
         if self._flushing is not None:
