@@ -119,8 +119,12 @@ class Plan:
     in_force: Policy | None
     windows: tuple[int, ...]
     rules: tuple[MetricRule, ...]
-    # (k_shift, k_min, window) of the enabled rules: what a product without levels is sifted by, event by event.
-    sieve: tuple[tuple[int, int, int], ...] = field(repr=False)
+    # Of the enabled rules: (k_shift, k_min, window, whether it counts late lines), what a product without levels is
+    # sifted by; a mask of all numerators; and the least k_min, of all and of those that count late lines.
+    sieve: tuple[tuple[int, int, int, bool], ...] = field(repr=False)
+    numerators: int = field(repr=False)
+    least_k_min: int = field(repr=False)
+    least_late_k_min: int = field(repr=False)
 
     @property
     def effective_from_ms(self) -> int | None:
@@ -156,5 +160,18 @@ def make_plan(in_force: Policy | None, bucket_ms: int) -> Plan:
             )
         )
     assert len(rules) == len(METRICS)
-    sieve = tuple((rule.k_shift, rule.k_min, rule.window) for rule in rules if rule.policy.enabled)
-    return Plan(policy, in_force, windows, tuple(rules), sieve)
+    sieve = tuple(
+        (rule.k_shift, rule.k_min, rule.window, METRIC_COUNTERS[rule.index][0] in ("overdue", "late"))
+        for rule in rules
+        if rule.policy.enabled
+    )
+    return Plan(
+        policy,
+        in_force,
+        windows,
+        tuple(rules),
+        sieve,
+        numerators=sum(FIELD_MASK << k_shift for k_shift in {k_shift for k_shift, _, _, _ in sieve}),
+        least_k_min=min((k_min for _, k_min, _, _ in sieve), default=UNREACHABLE),
+        least_late_k_min=min((k_min for _, k_min, _, late in sieve if late), default=UNREACHABLE),
+    )
