@@ -41,8 +41,13 @@ def evaluate(
     levels_before = [state.level for state in states]
     corrected: list[int] = []
     took_effect = plan.effective_from_ms == now
+    unchanged = plan is before.plan and totals == before.totals and not took_effect
     for rule, old_rule, state in zip(plan.rules, before.plan.rules, states, strict=True):
+        if state.level == NONE and unchanged:
+            continue  # it rises only at a fresh evaluation
         k, n = rule.counts(totals)
+        if state.level == NONE and k < rule.k_min:
+            continue  # its gate is shut
         old_k, old_n = old_rule.counts(before.totals)
         fresh = took_effect or k > old_k or (n > old_n and not old_rule.gate(old_k, old_n))
         lowered = reversion and k < old_k

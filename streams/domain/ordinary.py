@@ -162,6 +162,8 @@ def _impressions(product: Product, event: ImpressionsCounted, now: int, book: Ru
         return False
     bucket = event.occurred_at // book.bucket_ms
     product.seen[event_id] = bucket
+    if bucket < product.oldest:
+        product.oldest = bucket
     impressions = product.impressions
     impressions[bucket] = min(impressions.get(bucket, 0) + event.count, IMPRESSIONS_MAX)
     if product.touched is not None:

@@ -43,14 +43,14 @@ def next_due(product: Product, book: Rulebook) -> int | None:
     It may be early, never late: nothing that SPEC 5 calls due changes a level or the status before it.
     """
     as_of, agenda = product.as_of, product.agenda
-    if product.status == CLEAR and product.newest <= product.last_bucket:
+    if product.leeway > 0 or (product.status == CLEAR and product.newest <= product.last_bucket):
         # All that time can bring of itself are lines that turn out late; enough of them could open a gate.
         if agenda and product.threats >= product.late_leeway:
             at = agenda[0][0]
             return at + 1 if at >= as_of else as_of + 1
         return _expiry(product, book) if product.wake_at is None else product.wake_at
-    # Its numbers are shown, so they are kept up to date (SPEC 8); and on a wall clock an event may lie ahead, whose
-    # bucket enters the windows at a boundary.
+    # Its numbers are shown, so they are kept up to date (SPEC 8); or, on a wall clock, an event lies ahead, and its
+    # bucket, which enters the windows at a boundary, could open a gate.
     due_at = (product.last_bucket + 1) * book.bucket_ms
     policy = product.plan.policy
     if product.states is not None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
+from streams.domain.counters import NEVER
 from streams.domain.events import CancellationReverted, ImpressionsCounted, InputEvent
 from streams.domain.judge import Before, evaluate
 from streams.domain.ordinary import ORDINARY
@@ -19,8 +20,6 @@ from streams.domain.rulebook import Rulebook
 from streams.domain.transitions import CLEAR, STATUS_NAMES, Transition
 
 SNAPSHOT_INTERVAL_MS = MINUTE_MS  # at most one snapshot per product and minute, but for transitions (SPEC 8)
-
-NEVER = 1 << 62  # ms
 
 # Outcomes of an event.
 APPLIED, REPEAT, LATE = "applied", "repeat", "late"
@@ -111,16 +110,17 @@ class Partition:
     def _run_all(self, effective: int) -> None:
         """A policy takes effect: every product is evaluated, whether anything else is due for it or not."""
         for product_id in sorted(self.products):
-            self._run_due(self.products[product_id], effective)
+            self._run_due(self.products[product_id], effective, takes_effect=True)
 
-    def _run_due(self, product: Product, at: int) -> None:
+    def _run_due(self, product: Product, at: int, *, takes_effect: bool = False) -> None:
         """One evaluation of a product for whatever is due for it at `at`."""
         book = self.book
         changed = product.catch_up(book, at - 1)
         before = Before.of(product)
         signature = _conditions(product)
         changed = product.catch_up(book, at) or changed
-        product.reselect(book, at)
+        if takes_effect:
+            product.reselect(book, at)
         if product.leeway > 0 and not product.is_empty:
             # No level can change, and so none is judged; nor is the row due: whoever reads it catches up as well.
             product.due_at = next_due(product, book)

@@ -147,22 +147,28 @@ class Product(Counters):
         """What the line was put on the agenda for, at `at`: it has come due, or may be forgotten."""
         line.wake_at = None
         ship_by = line.ship_by
-        if ship_by is not None and at <= ship_by < now:
-            once_due = line.share_once_due()
-            if line.threatens:
-                line.threatens = False
-                self.threats -= 1
-                self.leeway -= 1
-                self.late_leeway -= 1
-            if once_due != line.due_share:
-                self.add(ship_by // book.bucket_ms, once_due - line.due_share)
-                line.due_share = once_due
-        if _awaits(line, now) or now <= line.forgotten_after(book.allowed_lateness_ms, book.retention_ms):
-            self._schedule(book, line, now)
-        else:
-            del self.lines[line.key]
-            if self.touched is not None:
-                self.touched.add(line.key)
+        if ship_by is not None:
+            if now <= ship_by:
+                self._schedule(book, line, now)
+                return
+            if at <= ship_by:
+                once_due = line.share_once_due()
+                if line.threatens:
+                    line.threatens = False
+                    self.threats -= 1
+                    self.leeway -= 1
+                    self.late_leeway -= 1
+                if once_due != line.due_share:
+                    self.add(ship_by // book.bucket_ms, once_due - line.due_share)
+                    line.due_share = once_due
+        forgotten_after = line.forgotten_after(book.allowed_lateness_ms, book.retention_ms)
+        if now <= forgotten_after:
+            line.wake_at = forgotten_after
+            heappush(self.agenda, (forgotten_after, line.key))
+            return
+        del self.lines[line.key]
+        if self.touched is not None:
+            self.touched.add(line.key)
 
     def _schedule(self, book: Rulebook, line: Line, now: int) -> None:
         """Put the line on the agenda for when it comes due, or else when it may be forgotten."""
