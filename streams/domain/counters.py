@@ -7,25 +7,38 @@ from streams.domain.rules import Plan
 
 # What a row and an output can hold; only a hostile producer gets there, and it must not stop anything.
 IMPRESSIONS_MAX = 2**60
+NEVER = 1 << 62  # later than any bucket, and than any time in ms
 
 
 class Counters:
     """What is counted per bucket; buckets are numbered floor(t / B).
 
-    `buckets`: packed counters of each bucket that has any. `newest`: none of them is later.
+    `buckets`: packed counters of each bucket that has any. `newest`, `oldest`: none of them is later, or earlier; nor
+    is any of `impressions` earlier than `oldest`.
     `held_from`: the first bucket not dropped.
     `last_bucket`: the one the windows end with. `totals`: packed sums over the windows of `plan`.
     `impressions`: counts per bucket. `seen`: the bucket of each event_id of an event without a line.
     `high_fees`: (occurred_at, bucket, order_id) of high fees that name an order.
     """
 
-    __slots__ = ("buckets", "held_from", "high_fees", "impressions", "last_bucket", "newest", "plan", "seen", "totals")
+    __slots__ = (
+        "buckets",
+        "held_from",
+        "high_fees",
+        "impressions",
+        "last_bucket",
+        "newest",
+        "oldest",
+        "plan",
+        "seen",
+        "totals",
+    )
 
     def __init__(self, plan: Plan, last_bucket: int, held_buckets: int) -> None:
         self.plan = plan
         self.last_bucket = last_bucket
         self.held_from = last_bucket - held_buckets + 1
-        self.newest = 0
+        self.newest, self.oldest = 0, NEVER
         self.buckets: dict[int, int] = {}
         self.impressions: dict[int, int] = {}
         self.seen: dict[str, int] = {}
@@ -41,6 +54,8 @@ class Counters:
             self.buckets[bucket] = value
             if bucket > self.newest:
                 self.newest = bucket
+            if bucket < self.oldest:
+                self.oldest = bucket
         else:
             del self.buckets[bucket]
         last = self.last_bucket
@@ -62,36 +77,43 @@ class Counters:
         if not self.tell_once(event_id, bucket):
             return False
         if bucket >= self.held_from:
+            self.oldest = min(self.oldest, bucket)
             self.impressions[bucket] = min(self.impressions.get(bucket, 0) + count, IMPRESSIONS_MAX)
         return True
 
     def slide(self, bucket: int, held_buckets: int) -> bool:
         """Let the windows end with `bucket`, a later one than now; True if anything was dropped."""
         last, self.last_bucket = self.last_bucket, bucket
-        buckets, totals = self.buckets, self.totals
-        if bucket - last > len(buckets):
+        buckets, totals, windows, oldest = self.buckets, self.totals, self.plan.windows, self.oldest
+        if bucket - last >= windows[0]:
             self.retotal()
         else:
-            for i, length in enumerate(self.plan.windows):
-                for gone in range(last - length + 1, bucket - length + 1):
-                    if gone in buckets:
-                        totals[i] -= buckets[gone]
-                if self.newest > last:
-                    for come in range(last + 1, bucket + 1):
-                        totals[i] += buckets.get(come, 0)
+            come = 0
+            for number in range(last + 1, min(bucket, self.newest) + 1):
+                come += buckets.get(number, 0)
+            for i, length in enumerate(windows):
+                total = totals[i] + come
+                if oldest <= bucket - length:
+                    for gone in range(max(oldest, last - length + 1), bucket - length + 1):
+                        total -= buckets.get(gone, 0)
+                totals[i] = total
         first = bucket - held_buckets + 1
         if first <= self.held_from:
             return False
-        before, self.held_from = self.held_from, first
-        dropped = self._drop(before, first)
-        if dropped and self.plan.windows[-1] > held_buckets:
+        self.held_from = first
+        if first <= oldest:
+            return False  # nothing is as old as that
+        dropped = self._drop(oldest, first)
+        self.oldest = first
+        if dropped and windows[-1] > held_buckets:
             # With no policy in force the default's windows serve, which may be longer than what the file's need.
             self.retotal()
         return dropped
 
     def retotal(self) -> None:
-        """Sum the windows anew, and look for the newest bucket."""
+        """Sum the windows anew, and look for the newest and the oldest bucket."""
         self.newest = max(self.buckets, default=0)
+        self.oldest = min(min(self.buckets, default=NEVER), min(self.impressions, default=NEVER))
         self.totals = [window_total(self.buckets, self.last_bucket, length) for length in self.plan.windows]
 
     def _drop(self, since: int, first: int) -> bool:

@@ -41,8 +41,13 @@ def evaluate(
     levels_before = [state.level for state in states]
     corrected: list[int] = []
     took_effect = plan.effective_from_ms == now
+    unchanged = plan is before.plan and totals == before.totals and not took_effect
     for rule, old_rule, state in zip(plan.rules, before.plan.rules, states, strict=True):
+        if state.level == NONE and unchanged:
+            continue  # it rises only at a fresh evaluation
         k, n = rule.counts(totals)
+        if state.level == NONE and k < rule.k_min:
+            continue  # its gate is shut
         old_k, old_n = old_rule.counts(before.totals)
         fresh = took_effect or k > old_k or (n > old_n and not old_rule.gate(old_k, old_n))
         lowered = reversion and k < old_k
@@ -62,7 +67,7 @@ def _could_move(product: Product, now: int, before: Before) -> bool:
             return True
     if totals == before.totals and plan is before.plan and plan.effective_from_ms != now:
         return False
-    for k_shift, k_min, window in plan.sieve:
+    for k_shift, k_min, window, _ in plan.sieve:
         if (totals[window] >> k_shift) & FIELD_MASK >= k_min:
             return True
     return False

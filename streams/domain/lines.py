@@ -221,11 +221,12 @@ class Line:
 
         `retention_ms` is the longest window and one bucket. A line that waits for its ship_by is not asked.
         """
-        last = self.last_fact_at
-        if self.ship_by is not None and self.ship_by > last:
-            last = self.ship_by
-        if self.fate == "shipped" and not (self.counts and self.share_once_due() & _LATE_FIELD):
-            return last + allowed_lateness_ms
+        last, ship_by, shipped_at, cancelled_at = self.last_fact_at, self.ship_by, self.shipped_at, self.cancelled_at
+        if ship_by is not None and ship_by > last:
+            last = ship_by
+        shipped = shipped_at is not None and (cancelled_at is None or shipped_at <= cancelled_at)
+        if shipped and (self.due_share == ONE_DUE or not self.share_once_due() & _LATE_FIELD):
+            return last + allowed_lateness_ms  # of most lines it is known that they are due, and no more than that
         return last + retention_ms
 
 

@@ -5,11 +5,15 @@ Everything here is a function of the events applied and the clock. Nobody awaits
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
+from streams.domain.counters import NEVER
 from streams.domain.events import CancellationReverted, ImpressionsCounted, InputEvent
 from streams.domain.judge import Before, evaluate
+from streams.domain.ordinary import ORDINARY
+from streams.domain.outlook import next_due, take_stock
 from streams.domain.policy import MINUTE_MS
 from streams.domain.product import Product
 from streams.domain.rulebook import Rulebook
@@ -42,7 +46,7 @@ class Cut:
 class Partition:
     """The products of a partition, its clock (ms, None before the first accepted event) and its agenda."""
 
-    __slots__ = ("agenda", "book", "clock", "cut", "products", "snapshot_agenda", "statuses")
+    __slots__ = ("_stirs_at", "agenda", "book", "clock", "cut", "products", "snapshot_agenda", "statuses")
 
     def __init__(self, book: Rulebook) -> None:
         self.book = book
@@ -52,6 +56,8 @@ class Partition:
         # Heaps of (time, product id); an entry counts only while it is the one the product knows of.
         self.agenda: list[tuple[int, str]] = []
         self.snapshot_agenda: list[tuple[int, str]] = []
+        # Before this time nothing is due.
+        self._stirs_at = 0
         self.cut = Cut({}, [], {})
 
     def take_cut(self) -> Cut:
@@ -74,6 +80,11 @@ class Partition:
             self._run_all(effective)
         self._run_agenda(to)
         self.clock = to
+        self._stirs_at = min(
+            self.agenda[0][0] if self.agenda else NEVER,
+            self.snapshot_agenda[0][0] if self.snapshot_agenda else NEVER,
+            self.book.policies.next_effective_time(to) or NEVER,
+        )
 
     def _run_agenda(self, to: int) -> None:
         agenda, products, snapshots = self.agenda, self.products, self.snapshot_agenda
@@ -83,6 +94,9 @@ class Partition:
             if product is None or product.wake_at != at:
                 continue
             product.wake_at = None
+            if product.status == CLEAR:
+                # Ordinary events move its due time, but the entry stays where it was, early.
+                product.due_at = next_due(product, self.book)
             if product.due_at == at:
                 self._run_due(product, at)
             else:
@@ -96,16 +110,22 @@ class Partition:
     def _run_all(self, effective: int) -> None:
         """A policy takes effect: every product is evaluated, whether anything else is due for it or not."""
         for product_id in sorted(self.products):
-            self._run_due(self.products[product_id], effective)
+            self._run_due(self.products[product_id], effective, takes_effect=True)
 
-    def _run_due(self, product: Product, at: int) -> None:
+    def _run_due(self, product: Product, at: int, *, takes_effect: bool = False) -> None:
         """One evaluation of a product for whatever is due for it at `at`."""
         book = self.book
         changed = product.catch_up(book, at - 1)
         before = Before.of(product)
         signature = _conditions(product)
         changed = product.catch_up(book, at) or changed
-        product.reselect(book, at)
+        if takes_effect:
+            product.reselect(book, at)
+        if product.leeway > 0 and not product.is_empty:
+            # No level can change, and so none is judged; nor is the row due: whoever reads it catches up as well.
+            product.due_at = next_due(product, book)
+            self._enter(product)
+            return
         transition = evaluate(product, book, at, before)
         changed = changed or signature != _conditions(product)
         self._settle(product, at, transition, changed=changed, numbers_changed=_numbers_changed(product, before))
@@ -117,11 +137,47 @@ class Partition:
 
         `LATE`: further behind the clock than allowed, dropped. `REPEAT`: told before. `APPLIED`: neither.
         """
-        now, book = self.clock, self.book
-        assert now is not None
+        assert self.clock is not None
+        others = self.tell((event,), (self.clock,))
+        return others[0][1] if others else APPLIED
+
+    def tell(self, events: Sequence[InputEvent], clocks: Sequence[int]) -> list[tuple[InputEvent, str]]:
+        """Apply accepted events in order, before each of which the clock moves on to its item of `clocks`.
+
+        Returns those whose outcome is not APPLIED, with it.
+        """
+        others: list[tuple[InputEvent, str]] = []
+        book, products, changed = self.book, self.products, self.cut.changed
+        recent_ms = book.recent_ms
+        now = -1 if self.clock is None else self.clock
+        for event, to in zip(events, clocks, strict=True):
+            if to > now:
+                if to < self._stirs_at:
+                    self.clock = to
+                else:
+                    self.advance(to)
+                now = to
+            product = products.get(event.product_id)
+            if (
+                product is not None
+                and product.leeway > 0
+                and event.occurred_at >= now - recent_ms
+                and ORDINARY[type(event)](product, event, now, book)
+            ):
+                changed[product.id] = None
+                if product.threats >= product.late_leeway:
+                    self._look_when_a_line_comes_due(product)
+                continue
+            outcome = self._apply(product, event, now)
+            if outcome is not APPLIED:
+                others.append((event, outcome))
+        return others
+
+    def _apply(self, product: Product | None, event: InputEvent, now: int) -> str:
+        """What an event does, in general; its outcome."""
+        book = self.book
         if event.occurred_at < now - book.allowed_lateness_ms:
             return LATE
-        product = self.products.get(event.product_id)
         if product is None:
             product = self.products[event.product_id] = Product(event.product_id, book, now)
             self.statuses[CLEAR] += 1
@@ -149,13 +205,14 @@ class Partition:
             self._note_numbers(product, now)
         if changed or transition is not None:
             self.cut.changed[product.id] = None
+        take_stock(product)
         if product.is_empty:
             if product.sequence == 0:
                 del self.products[product.id]
                 self.statuses[CLEAR] -= 1
                 return
             product.keep_only_sequence(self.book, now)
-        product.due_at = product.next_due(self.book)
+        product.due_at = next_due(product, self.book)
         self._enter(product)
 
     def _enter(self, product: Product) -> None:
@@ -164,6 +221,16 @@ class Partition:
         if due_at is not None and (product.wake_at is None or due_at < product.wake_at):
             product.wake_at = due_at
             heappush(self.agenda, (due_at, product.id))
+            if due_at < self._stirs_at:
+                self._stirs_at = due_at
+
+    def _look_when_a_line_comes_due(self, product: Product) -> None:
+        """An ordinary event left so many lines to come due that the next one may matter."""
+        due_at = product.agenda[0][0] + 1
+        assert product.wake_at is not None
+        if due_at < product.wake_at:
+            product.due_at = due_at
+            self._enter(product)
 
     def _count_status(self, transition: Transition) -> None:
         self.statuses[STATUS_NAMES.index(transition.previous_status)] -= 1
@@ -183,7 +250,13 @@ class Partition:
         else:
             product.snapshot_pending = True
             self.cut.changed[product.id] = None
-            heappush(self.snapshot_agenda, (product.snapshot_at + SNAPSHOT_INTERVAL_MS, product.id))
+            self._ask_for_snapshot(product)
+
+    def _ask_for_snapshot(self, product: Product) -> None:
+        assert product.snapshot_at is not None
+        at = product.snapshot_at + SNAPSHOT_INTERVAL_MS
+        heappush(self.snapshot_agenda, (at, product.id))
+        self._stirs_at = min(self._stirs_at, at)
 
     # -- recovery
 
@@ -199,12 +272,12 @@ class Partition:
             return
         self.products[product.id] = product
         self.statuses[product.status] += 1
-        product.due_at = product.next_due(self.book)
+        take_stock(product)
         product.wake_at = None
+        product.due_at = next_due(product, self.book)
         self._enter(product)
         if product.snapshot_pending:
-            assert product.snapshot_at is not None
-            heappush(self.snapshot_agenda, (product.snapshot_at + SNAPSHOT_INTERVAL_MS, product.id))
+            self._ask_for_snapshot(product)
 
 
 def _numbers_changed(product: Product, before: Before) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 
 from streams.domain.attributes import Attribute, later
-from streams.domain.buckets import FIELD_MASK, ONE_FEE, ONE_HIGH_FEE, ONE_LATE
+from streams.domain.buckets import ONE_FEE, ONE_HIGH_FEE, ONE_LATE
 from streams.domain.counters import Counters
 from streams.domain.events import (
     ImpressionsCounted,
@@ -26,7 +26,7 @@ from streams.domain.fees import is_high
 from streams.domain.levels import MetricState
 from streams.domain.lines import Line, LineKey
 from streams.domain.rulebook import Rulebook
-from streams.domain.transitions import CLEAR, RESOLVED
+from streams.domain.transitions import CLEAR
 
 
 class Product(Counters):
@@ -34,6 +34,9 @@ class Product(Counters):
 
     `as_of`: the clock up to which the product has caught up.
     `threats`: how many lines not yet due will be late unless something happens.
+    `leeway`: so many more bad facts (a cancellation by the seller's fault, a high fee, a line that comes due late) it
+    takes at least until any metric could have a level; 0 where that is not known, or does not matter as the product is
+    not clear. `late_leeway`: so many more late lines for a metric of late lines. Set by `outlook.take_stock`.
     `states`: one per metric, or None while all are at none. `effective_at`: of the latest transition.
     `agenda`: (time, line) at which a line comes due or is forgotten, a heap; an entry counts if the line's `wake_at`
     is its time. `due_at`, `wake_at`: when it must be looked at, and the time of its entry in the partition's agenda.
@@ -49,6 +52,8 @@ class Product(Counters):
         "due_at",
         "effective_at",
         "id",
+        "late_leeway",
+        "leeway",
         "lines",
         "region",
         "relapse_count",
@@ -78,6 +83,7 @@ class Product(Counters):
         self.lines: dict[LineKey, Line] = {}
         self.agenda: list[tuple[int, LineKey]] = []
         self.threats = 0
+        self.leeway = self.late_leeway = 0
         self.states: list[MetricState] | None = None
         self.as_of = now
         self.due_at: int | None = None
@@ -118,7 +124,7 @@ class Product(Counters):
             at, key = heappop(agenda)
             line = self.lines.get(key)
             if line is not None and line.wake_at == at:
-                self._wake(book, line, now)
+                self._wake(book, line, at, now)
                 changed = True
         bucket = now // book.bucket_ms
         if bucket > self.last_bucket:
@@ -134,17 +140,35 @@ class Product(Counters):
         self.effective_at = self.snapshot_at = None
         self.snapshot_pending = False
         self.seen.clear()
+        self.leeway = 0
         self.reselect(book, now)
 
-    def _wake(self, book: Rulebook, line: Line, now: int) -> None:
+    def _wake(self, book: Rulebook, line: Line, at: int, now: int) -> None:
+        """What the line was put on the agenda for, at `at`: it has come due, or may be forgotten."""
         line.wake_at = None
-        self._restate(book, line, line.placed_at, line.ship_by, now)
-        if now > line.forgotten_after(book.allowed_lateness_ms, book.retention_ms) and not _awaits(line, now):
-            del self.lines[line.key]
-            if self.touched is not None:
-                self.touched.add(line.key)
-        else:
-            self._schedule(book, line, now)
+        ship_by = line.ship_by
+        if ship_by is not None:
+            if now <= ship_by:
+                self._schedule(book, line, now)
+                return
+            if at <= ship_by:
+                once_due = line.share_once_due()
+                if line.threatens:
+                    line.threatens = False
+                    self.threats -= 1
+                    self.leeway -= 1
+                    self.late_leeway -= 1
+                if once_due != line.due_share:
+                    self.add(ship_by // book.bucket_ms, once_due - line.due_share)
+                    line.due_share = once_due
+        forgotten_after = line.forgotten_after(book.allowed_lateness_ms, book.retention_ms)
+        if now <= forgotten_after:
+            line.wake_at = forgotten_after
+            heappush(self.agenda, (forgotten_after, line.key))
+            return
+        del self.lines[line.key]
+        if self.touched is not None:
+            self.touched.add(line.key)
 
     def _schedule(self, book: Rulebook, line: Line, now: int) -> None:
         """Put the line on the agenda for when it comes due, or else when it may be forgotten."""
@@ -156,50 +180,6 @@ class Product(Counters):
         if line.wake_at is None or at < line.wake_at:
             line.wake_at = at
             heappush(self.agenda, (at, line.key))
-
-    def next_due(self, book: Rulebook) -> int | None:
-        """The first time after `as_of` at which the product must be looked at; None if there is nothing left of it.
-
-        It may be early, never late: nothing that SPEC 5 calls due changes a level or the status before it.
-        """
-        plan = self.plan
-        boundary = (self.last_bucket + 1) * book.bucket_ms
-        times = []
-        if self.states is not None:
-            times.append(boundary)
-            for rule, state in zip(plan.rules, self.states, strict=True):
-                end = state.next_due(rule, plan.policy.dwell_ms)
-                if end is not None:
-                    times.append(end)
-        elif self.status == RESOLVED:
-            assert self.resolved_at is not None
-            # Its numbers are shown, so they are kept up to date (SPEC 8), though no boundary changes its status.
-            times += (self.resolved_at + plan.policy.resolved_for_ms, boundary)
-        if self.agenda and (self.status != CLEAR or self._may_rise_by_a_line()):
-            times.append(self.agenda[0][0] + 1)
-        newest = self.newest
-        if newest > self.last_bucket:
-            # On a wall clock an event may lie ahead; its bucket enters the windows at a boundary.
-            times.append(boundary)
-        if times:
-            return max(min(times), self.as_of + 1)
-        return self._expiry(book)
-
-    def _may_rise_by_a_line(self) -> bool:
-        """Whether lines that come due could open a gate: only if enough of them turn out late."""
-        totals = self.totals
-        for rule in self.plan.rules[2:4]:
-            total = totals[rule.window]
-            if ((total >> rule.k_shift) & FIELD_MASK) + self.threats >= rule.k_min and rule.policy.enabled:
-                return True
-        return False
-
-    def _expiry(self, book: Rulebook) -> int | None:
-        """When the last of an idle product may be dropped."""
-        newest = max(self.newest if self.buckets else 0, max(self.impressions, default=0))
-        if newest:
-            return (newest + book.held_buckets) * book.bucket_ms
-        return self.agenda[0][0] + 1 if self.agenda else None
 
     # -- facts
 
@@ -255,6 +235,7 @@ class Product(Counters):
         plan = book.plan(self.region_name, self.category_name, now)
         if plan is not self.plan:
             self.plan = plan
+            self.leeway = 0
             self.retotal()
 
     def _restate(

@@ -14,10 +14,19 @@ class Rulebook:
 
     `bucket_ms`: width B of a bucket. `allowed_lateness_ms`: an event further behind the clock is late.
     `held_buckets`: how many buckets are held, the present one included; `retention_ms`: the longest window and one
-    bucket, after which a line without any later fact is forgotten.
+    bucket, after which a line without any later fact is forgotten. `recent_ms`: an event no further behind the clock is
+    neither late nor of a bucket that is dropped.
     """
 
-    __slots__ = ("_plans", "allowed_lateness_ms", "bucket_ms", "held_buckets", "policies", "retention_ms")
+    __slots__ = (
+        "_plans",
+        "allowed_lateness_ms",
+        "bucket_ms",
+        "held_buckets",
+        "policies",
+        "recent_ms",
+        "retention_ms",
+    )
 
     def __init__(
         self,
@@ -31,6 +40,7 @@ class Rulebook:
         self.allowed_lateness_ms = allowed_lateness_ms
         self.held_buckets = -(-policies.longest_window_ms // bucket_ms)
         self.retention_ms = policies.longest_window_ms + bucket_ms
+        self.recent_ms = min(allowed_lateness_ms, (self.held_buckets - 1) * bucket_ms)
         self._plans: dict[int, Plan] = {}
 
     def plan(self, region: str | None, category: str | None, clock_ms: int) -> Plan:

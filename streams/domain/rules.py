@@ -27,6 +27,8 @@ MESSAGES = (
     "{k} of {n} lines due were dispatched late or not at all",
     "{k} of {n} shipping fees were above the tariff",
 )
+# Indices into a rule's `pairs`.
+_AT_RISK, _IMPACTED, _EXIT_AT_RISK, _EXIT_IMPACTED, _SEVERE = range(5)
 UNREACHABLE = 1 << 62  # a minimum that no count has: the gate is shut
 
 
@@ -68,6 +70,8 @@ class MetricRule:
     exit_impacted: Fraction
     severe_from: Fraction
     severe_k_min: int
+    # (numerator, denominator) of the five thresholds above, in that order: a Fraction's own are slow to get at.
+    pairs: tuple[tuple[int, int], ...] = field(repr=False)
 
     def counts(self, totals: list[int]) -> tuple[int, int]:
         """k and n, from the packed totals of the plan's windows."""
@@ -78,33 +82,36 @@ class MetricRule:
         """Whether there is enough to judge by (SPEC 7)."""
         return n >= self.n_min and k >= self.k_min
 
-    def _reaches(self, k: int, n: int, threshold: Fraction) -> bool:
-        return n >= self.n_min and k >= self.k_min and k * threshold.denominator >= threshold.numerator * n
+    def _reaches(self, k: int, n: int, threshold: int) -> bool:
+        if n < self.n_min or k < self.k_min:
+            return False
+        numerator, denominator = self.pairs[threshold]
+        return k * denominator >= numerator * n
 
     def breaches_at_risk(self, k: int, n: int) -> bool:
         """`breach_at_risk` (SPEC 7)."""
-        return self._reaches(k, n, self.at_risk)
+        return self._reaches(k, n, _AT_RISK)
 
     def breaches_impacted(self, k: int, n: int) -> bool:
         """`breach_impacted` (SPEC 7): the bound's double is compared by its exact value."""
-        return self._reaches(k, n, self.impacted) and wilson_lower(k, n, self.wilson_z) > self.policy.at_risk
+        return self._reaches(k, n, _IMPACTED) and wilson_lower(k, n, self.wilson_z) > self.policy.at_risk
 
     def is_severe(self, k: int, n: int) -> bool:
         """`severe` (SPEC 7)."""
         return (
             self.policy.severe
             and k >= self.severe_k_min
-            and self._reaches(k, n, self.severe_from)
+            and self._reaches(k, n, _SEVERE)
             and self.breaches_impacted(k, n)
         )
 
     def exits_impacted(self, k: int, n: int) -> bool:
         """`exit_impacted` (SPEC 7)."""
-        return not self._reaches(k, n, self.exit_impacted)
+        return not self._reaches(k, n, _EXIT_IMPACTED)
 
     def exits_at_risk(self, k: int, n: int) -> bool:
         """`exit_at_risk` (SPEC 7)."""
-        return not self._reaches(k, n, self.exit_at_risk)
+        return not self._reaches(k, n, _EXIT_AT_RISK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +126,12 @@ class Plan:
     in_force: Policy | None
     windows: tuple[int, ...]
     rules: tuple[MetricRule, ...]
-    # (k_shift, k_min, window) of the enabled rules: what a product without levels is sifted by, event by event.
-    sieve: tuple[tuple[int, int, int], ...] = field(repr=False)
+    # Of the enabled rules: (k_shift, k_min, window, whether it counts late lines), what a product without levels is
+    # sifted by; a mask of all numerators; and the least k_min, of all and of those that count late lines.
+    sieve: tuple[tuple[int, int, int, bool], ...] = field(repr=False)
+    numerators: int = field(repr=False)
+    least_k_min: int = field(repr=False)
+    least_late_k_min: int = field(repr=False)
 
     @property
     def effective_from_ms(self) -> int | None:
@@ -136,7 +147,8 @@ def make_plan(in_force: Policy | None, bucket_ms: int) -> Plan:
     for index, metric in enumerate(policy.metrics):
         numerator, denominator = METRIC_COUNTERS[index]
         at_risk, impacted = Fraction(metric.at_risk), Fraction(metric.impacted)
-        exit_ratio = Fraction(policy.exit_ratio)
+        exit_ratio, severe_from = Fraction(policy.exit_ratio), Fraction(policy.severe_ratio) * impacted
+        thresholds = (at_risk, impacted, exit_ratio * at_risk, exit_ratio * impacted, severe_from)
         rules.append(
             MetricRule(
                 index=index,
@@ -149,12 +161,26 @@ def make_plan(in_force: Policy | None, bucket_ms: int) -> Plan:
                 n_min=UNREACHABLE if in_force is None else metric.n_min,
                 at_risk=at_risk,
                 impacted=impacted,
-                exit_at_risk=exit_ratio * at_risk,
-                exit_impacted=exit_ratio * impacted,
-                severe_from=Fraction(policy.severe_ratio) * impacted,
+                exit_at_risk=thresholds[_EXIT_AT_RISK],
+                exit_impacted=thresholds[_EXIT_IMPACTED],
+                severe_from=severe_from,
                 severe_k_min=policy.severe_k_min,
+                pairs=tuple(threshold.as_integer_ratio() for threshold in thresholds),
             )
         )
     assert len(rules) == len(METRICS)
-    sieve = tuple((rule.k_shift, rule.k_min, rule.window) for rule in rules if rule.policy.enabled)
-    return Plan(policy, in_force, windows, tuple(rules), sieve)
+    sieve = tuple(
+        (rule.k_shift, rule.k_min, rule.window, METRIC_COUNTERS[rule.index][0] in ("overdue", "late"))
+        for rule in rules
+        if rule.policy.enabled
+    )
+    return Plan(
+        policy,
+        in_force,
+        windows,
+        tuple(rules),
+        sieve,
+        numerators=sum(FIELD_MASK << k_shift for k_shift in {k_shift for k_shift, _, _, _ in sieve}),
+        least_k_min=min((k_min for _, k_min, _, _ in sieve), default=UNREACHABLE),
+        least_late_k_min=min((k_min for _, k_min, _, late in sieve if late), default=UNREACHABLE),
+    )

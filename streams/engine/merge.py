@@ -6,9 +6,11 @@ first. A topic that has lag but no record at hand is waited for; one that is rea
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from streams.codecs.refusals import Refused
 from streams.domain.events import InputEvent
@@ -28,6 +30,10 @@ class Chunk:
 
     def __post_init__(self) -> None:
         self.size_bytes = sum(len(value) for value in self.batch.values if value is not None)
+
+
+# So many records of each topic are looked at when they are put into their order: about a fetched batch.
+MERGE_RECORDS = 2_000
 
 
 class TopicQueue:
@@ -139,3 +145,103 @@ def next_run(queues: Sequence[TopicQueue]) -> tuple[int, int | None] | None:
             # A higher index: at a tie the best comes first, so its records up to and at `at` do.
             bound = at + 1 if bound is None else min(bound, at + 1)
     return None if best is None else (best, bound)
+
+
+class Merged:
+    """Records at hand of all topics in the one order in which they are applied, as far as it is known.
+
+    `events` and `timestamps` are columns of the records of one topic after the other's; `order` are indices into them.
+    """
+
+    __slots__ = ("_bases", "_chunks", "_done", "_next", "_starts", "events", "order", "timestamps")
+
+    def __init__(self, parts: Sequence[tuple[Chunk, int, int] | None], keys: Sequence[Sequence[int]]) -> None:
+        """Of each topic: the chunk and the range of it, or None; and the key of each record, by which they are put in
+        order (a tie goes by topic, then by offset)."""
+        self.events: list[Decoded] = []
+        self.timestamps: list[int] = []
+        self._bases = [0]
+        self._chunks: list[Chunk | None] = []
+        self._starts = [0] * len(parts)
+        self._done = 0
+        for topic, part in enumerate(parts):
+            self._chunks.append(None if part is None else part[0])
+            if part is not None:
+                chunk, start, stop = part
+                self.events += chunk.events[start:stop]
+                self.timestamps += chunk.batch.timestamps[start:stop]
+                self._starts[topic] = start
+            self._bases.append(len(self.events))
+        self._next = self._starts.copy()
+        joined = [key for column in keys for key in column]
+        self.order = sorted(range(len(joined)), key=joined.__getitem__)
+
+    def goes_on(self, queues: Sequence[TopicQueue]) -> bool:
+        """Whether there is something left of it, and it is still what the queues begin with."""
+        if self._done == len(self.order):
+            return False
+        for queue, chunk, index in zip(queues, self._chunks, self._next, strict=True):
+            if chunk is None:
+                if queue.chunks or queue.lags:
+                    return False
+            elif not queue.chunks or queue.chunks[0] is not chunk or chunk.next_index != index:
+                return False
+        return True
+
+    def take(self, limit: int) -> Sequence[int]:
+        """The indices of up to `limit` records that come next; the caller tells by `applied` when they are."""
+        return self.order[self._done : self._done + limit]
+
+    def applied(self, queues: Sequence[TopicQueue], taken: Sequence[int]) -> None:
+        """What was taken is applied."""
+        self._done += len(taken)
+        in_place = sorted(taken)
+        for topic, chunk in enumerate(self._chunks):
+            base, end = self._bases[topic], self._bases[topic + 1]
+            count = bisect_left(in_place, end) - bisect_left(in_place, base)
+            if count:
+                assert chunk is not None
+                self._next[topic] += count
+                queues[topic].applied(chunk, self._next[topic])
+
+    def place(self, index: int) -> tuple[int, Chunk, int]:
+        """The topic of the record at `index` of the columns, its chunk, and where it is in that."""
+        topic = bisect_right(self._bases, index) - 1
+        chunk = self._chunks[topic]
+        assert chunk is not None
+        return topic, chunk, self._starts[topic] + index - self._bases[topic]
+
+
+def merge(queues: Sequence[TopicQueue]) -> Merged | None:
+    """The records that come next, in order: at least the next one, and none that might come after what is not at hand.
+
+    None if there is nothing at hand, or a topic must be waited for.
+
+    Taking, again and again, the least of the heads is sorting by the greatest timestamp up to each record in its topic:
+    what is behind a greater one comes right after it, for its topic's head was the least then, and is no greater now.
+    """
+    keys: list[Sequence[int]] = []
+    for queue in queues:
+        if queue.chunks:
+            chunk = queue.chunks[0]
+            start = chunk.next_index
+            keys.append(list(accumulate(chunk.batch.timestamps[start : start + MERGE_RECORDS], max)))
+        elif queue.lags:
+            return None
+        else:
+            keys.append(())
+    ends = [(column[-1], topic) for topic, column in enumerate(keys) if column]
+    if not ends:
+        return None
+    # Beyond the first end of what is looked at, a topic's next head is not known.
+    bound, first = min(ends)
+    parts: list[tuple[Chunk, int, int] | None] = []
+    for topic, (queue, column) in enumerate(zip(queues, keys, strict=True)):
+        if not column:
+            parts.append(None)
+            continue
+        count = bisect_right(column, bound) if topic <= first else bisect_left(column, bound)
+        keys[topic] = column[:count]
+        chunk = queue.chunks[0]
+        parts.append((chunk, chunk.next_index, chunk.next_index + count))
+    return Merged(parts, keys)

@@ -10,16 +10,16 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, cast, get_args
 
 import msgspec
 
 from streams.codecs.inputs import decode_batch
 from streams.codecs.refusals import Refused
-from streams.domain.events import INTEGER_MAX
-from streams.domain.partition import Cut, Partition
+from streams.domain.events import INTEGER_MAX, InputEvent
+from streams.domain.partition import APPLIED, Cut, Partition
 from streams.engine.batch import RecordBatch
-from streams.engine.merge import Chunk, TopicQueue, next_run
+from streams.engine.merge import Chunk, Merged, TopicQueue, merge
 
 ClockMode = Literal["wall", "event"]
 TOPIC_COUNT = 4
@@ -33,6 +33,8 @@ REPLAY_ENDS_HEADER = "flagged-products-replay-ends"
 
 SKIPPED, REFUSED, CONTROL = "skipped", "refused", "control"
 
+
+TAG_OF_TYPE: dict[type, str] = {kind: kind.__struct_config__.tag for kind in get_args(InputEvent)}
 
 # One offset for each input topic; offsets have no more than 19 digits, and no log here comes near that.
 _ENDS = re.compile(rb"\d{1,16}(,\d{1,16}){3}")
@@ -83,6 +85,7 @@ class PartitionProcessor:
         self.clock_mode = clock_mode
         self.queues = [TopicQueue() for _ in range(TOPIC_COUNT)]
         self.tally = Tally()
+        self._merged: Merged | None = None
         self.horizon: Callable[[], Sequence[int | None]] = lambda: [wall()] * TOPIC_COUNT
         self._wall = wall
 
@@ -123,37 +126,55 @@ class PartitionProcessor:
         """Apply up to about `max_records` records, in order, as far as they are at hand; how many were applied."""
         applied = 0
         while applied < max_records:
-            run = next_run(self.queues)
-            if run is None:
-                break
-            topic, bound = run
-            queue = self.queues[topic]
-            chunk, start, stop = queue.take_until(bound)
-            stop = min(stop, start + max_records - applied)
-            self._apply_range(topic, chunk, start, stop)
-            queue.applied(chunk, stop)
-            applied += stop - start
+            if self._merged is None or not self._merged.goes_on(self.queues):
+                self._merged = merge(self.queues)
+                if self._merged is None:
+                    break
+            taken = self._merged.take(max_records - applied)
+            self._apply(self._merged, taken)
+            self._merged.applied(self.queues, taken)
+            applied += len(taken)
         return applied
 
-    def _apply_range(self, topic: int, chunk: Chunk, start: int, stop: int) -> None:
-        partition, outcomes = self.partition, self.tally.outcomes
-        event_clock = self.clock_mode == "event"
-        limit = 0 if event_clock else self._wall_limit()
-        events, timestamps = chunk.events, chunk.batch.timestamps
-        for index in range(start, stop):
-            event = events[index]
-            if isinstance(event, str):
-                outcomes[event, self._skip(event, chunk.batch, index)] += 1
-                continue
-            if isinstance(event, Refused):
-                outcomes["", REFUSED] += 1
-                self.tally.dead_letters.append(DeadLetter(topic, chunk.batch, index, event))
-                self.tally.dead_letter_bytes += len(chunk.batch.values[index] or b"")
-                continue
+    def _apply(self, merged: Merged, taken: Sequence[int]) -> None:
+        """Apply records in order, and count them by outcome."""
+        records = [merged.events[index] for index in taken]
+        kinds: Counter[type] = Counter(map(type, records))
+        outcomes = self.tally.outcomes
+        if kinds.keys() <= TAG_OF_TYPE.keys():
+            timestamps = [merged.timestamps[index] for index in taken]
+            kinds -= self._tell(cast(list[InputEvent], records), timestamps)
+        else:
+            for index, record in zip(taken, records, strict=True):
+                if isinstance(record, Refused):
+                    self._refuse(record, *merged.place(index))
+                elif isinstance(record, str):
+                    _, chunk, at = merged.place(index)
+                    outcomes[record, self._skip(record, chunk.batch, at)] += 1
+                else:
+                    kinds -= self._tell([record], [merged.timestamps[index]])
+        for kind, count in kinds.items():
+            if kind in TAG_OF_TYPE and count:
+                outcomes[TAG_OF_TYPE[kind], APPLIED] += count
+
+    def _tell(self, events: list[InputEvent], timestamps: list[int]) -> Counter[type]:
+        """Apply events; of those that had another outcome than APPLIED, which are counted here, how many by type."""
+        if self.clock_mode == "event":
+            clocks = [event.occurred_at for event in events]
+        else:
             # On a wall clock, a record that is next in order is the least unread one of all that are at hand, so the
             # clock may come to its timestamp, but not beyond it.
-            partition.advance(event.occurred_at if event_clock else min(limit, timestamps[index]))
-            outcomes[event.__struct_config__.tag, partition.apply(event)] += 1  # type: ignore[index]
+            limit = self._wall_limit()
+            clocks = [timestamp if timestamp < limit else limit for timestamp in timestamps]
+        others = self.partition.tell(events, clocks)
+        for event, outcome in others:
+            self.tally.outcomes[TAG_OF_TYPE[type(event)], outcome] += 1
+        return Counter(type(event) for event, _ in others)
+
+    def _refuse(self, refused: Refused, topic: int, chunk: Chunk, index: int) -> None:
+        self.tally.outcomes["", REFUSED] += 1
+        self.tally.dead_letters.append(DeadLetter(topic, chunk.batch, index, refused))
+        self.tally.dead_letter_bytes += len(chunk.batch.values[index] or b"")
 
     def _wall_limit(self) -> int:
         """How far the wall clock may go before anything more is read: no further than wall time, whatever a producer's

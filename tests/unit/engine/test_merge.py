@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from streams.codecs.event_lines import InputRecord
-from streams.engine.merge import Chunk, TopicQueue, next_run
+from streams.engine.merge import Chunk, Merged, TopicQueue, merge, next_run
 from tests.core.logs import merged
 from tests.core.pipeline import input_batch
 
@@ -176,3 +176,68 @@ def test_any_logs_fetched_in_any_pieces_come_in_the_order_of_the_definition(seed
         if all(queue.position == len(log) for queue, log in zip(found, logs, strict=True)):
             break
     assert order == merged(logs)
+
+
+def drain_merged(found: list[TopicQueue], limits: Sequence[int] = (10**9,)) -> list[tuple[int, int]]:
+    """As `drain`, by `merge`: in slices of so many records in turn, and with the queues kept up to date in between."""
+    order: list[tuple[int, int]] = []
+    merged: Merged | None = None
+    while True:
+        for limit in limits:
+            if merged is None or not merged.goes_on(found):
+                merged = merge(found)
+                if merged is None:
+                    return order
+            taken = merged.take(limit)
+            assert taken
+            for index in taken:
+                topic, part, at = merged.place(index)
+                assert merged.timestamps[index] == part.batch.timestamps[at]
+                assert merged.events[index] is part.events[at]
+                order.append((topic, merged.timestamps[index]))
+            merged.applied(found, taken)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_merging_many_is_taking_the_least_head_again_and_again(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = Random(seed)
+    if seed % 3 == 0:
+        monkeypatch.setattr("streams.engine.merge.MERGE_RECORDS", random.choice((1, 2, 5)))
+
+    def some() -> list[TopicQueue]:
+        dice = Random(seed)
+        made = [TopicQueue() for _ in range(4)]
+        for queue in made:
+            size = dice.choice((0, 1, 4, 30))
+            timestamps = [dice.randint(0, 12) for _ in range(size)]
+            if dice.random() < 0.5:
+                timestamps.sort()
+            start = 0
+            while start < size:
+                stop = min(size, start + dice.choice((1, 3, 10)))
+                queue.offer(chunk(timestamps[start:stop], start, size))
+                start = stop
+            if dice.random() < 0.3:
+                queue.end += 1  # there is more to come: it is waited for
+        return made
+
+    one, other = some(), some()
+    assert drain_merged(one, random.choice(((10**9,), (1,), (2, 5)))) == drain(other)
+    assert [queue.position for queue in one] == [queue.position for queue in other]
+    assert [queue.pending for queue in one] == [queue.pending for queue in other]
+
+
+def test_what_comes_to_an_idle_topic_or_is_fetched_anew_ends_what_was_merged() -> None:
+    found = queues([5, 7, 9])
+    merged = merge(found)
+    assert merged is not None and merged.goes_on(found)
+    merged.applied(found, merged.take(1))
+    assert merged.goes_on(found)
+    found[1].offer(chunk([6]))
+    assert not merged.goes_on(found)
+    assert drain_merged(found) == [(1, 6), (0, 7), (0, 9)]
+    found = queues([5, 7], [6])
+    merged = merge(found)
+    assert merged is not None
+    found[0].reset()
+    assert not merged.goes_on(found)
