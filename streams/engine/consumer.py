@@ -37,6 +37,7 @@ from mode.types import ServiceT
 from streams.engine.batch import RecordBatch
 from streams.engine.consumer_thread import BatchConsumerThread
 from streams.engine.hooks import Progress, RebalanceHooks, TransportSettings
+from streams.engine.tasks import end
 
 if TYPE_CHECKING:
     from streams.engine.transport import BatchTransport
@@ -195,9 +196,8 @@ class BatchConsumer(Consumer):
         self.stop_flow()
         self._held.clear()
         starting, self._starting = self._starting, None
-        if starting is not None and not starting.done():
-            starting.cancel()
-            await asyncio.wait([starting])
+        if starting is not None:
+            await end([starting])
 
     async def _start_session(self, session: int, owned: frozenset[TP]) -> None:
         try:

@@ -14,6 +14,7 @@ from streams.engine.consumer import BatchConsumer
 from streams.engine.processor import Wall
 from streams.engine.refusals_watch import RefusalsWatch
 from streams.engine.runner import PartitionRunner
+from streams.engine.tasks import end
 from streams.observability.health import Health
 from streams.observability.logging import get_logger
 from streams.observability.metrics import Metrics
@@ -75,10 +76,7 @@ class Monitor:
         """Stop watching."""
         tasks = [task for task in (self._task, self._asking) if task is not None]
         self._task = self._asking = None
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await end(tasks)
         for partition in self._stalled:
             self._health.recover(f"partition {partition}")
         self._stalled.clear()

@@ -13,6 +13,7 @@ from streams.engine.batch import RecordBatch
 from streams.engine.cut import Flush
 from streams.engine.flush import Flusher
 from streams.engine.processor import DeadLetter, PartitionProcessor
+from streams.engine.tasks import end
 from streams.observability.logging import get_logger
 from streams.observability.metrics import Metrics
 
@@ -122,8 +123,7 @@ class PartitionRunner:
         """Stop, flush what was applied, and drop what was not; whether the state in memory is the durable one."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+            await end([task])
         if self.failed:
             return False
         try:
