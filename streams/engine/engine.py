@@ -25,6 +25,7 @@ from faust.types import TP
 from streams.domain.policy import PolicySet
 from streams.domain.rulebook import Rulebook
 from streams.engine.batch import RecordBatch
+from streams.engine.changelog import Restored
 from streams.engine.consumer import BatchConsumer
 from streams.engine.cut import OutputTopics
 from streams.engine.ends import InputBounds, LogEnds
@@ -36,7 +37,7 @@ from streams.engine.kafka_log import KafkaLog
 from streams.engine.log_writer import AtomicWriter
 from streams.engine.monitor import Monitor
 from streams.engine.patience import Patience
-from streams.engine.processor import PartitionProcessor, Wall
+from streams.engine.processor import ClockMode, PartitionProcessor, Wall
 from streams.engine.runner import FlushLimits, PartitionRunner
 from streams.engine.takeover import recover
 from streams.observability.health import Health, Readiness
@@ -75,6 +76,7 @@ class Engine:
         # then, another worker may own what is at work here.
         self._rebalancing = False
         self._unsure: set[int] = set()
+        self._restoring = asyncio.Lock()
         self._patience = Patience(health, settings.stall_timeout_ms)
         self._ends = LogEnds(self._connection, settings.input_topics)
         self._monitor = Monitor(self, metrics, health, settings, wall)
@@ -215,7 +217,13 @@ class Engine:
         settings = self._settings
         log = KafkaLog(self._connection, self._writer, self._ends, self._patience)
         book = Rulebook(self._policies, settings.bucket_ms, settings.allowed_lateness_ms)
-        return await recover(partition, self._topics, log, book, settings.clock, self._wall)  # type: ignore[arg-type]
+        clock: ClockMode = settings.clock  # type: ignore[assignment]
+        return await recover(partition, self._topics, log, book, clock, self._wall, aside=self._aside)
+
+    async def _aside(self, restore: Callable[[], Restored]) -> Restored:
+        """In a thread, one at a time: what is at work still has half of the processor, however much is restored."""
+        async with self._restoring:
+            return await asyncio.to_thread(restore)
 
     def _runner(self, partition: int, processor: PartitionProcessor, flusher: Flusher) -> PartitionRunner:
         tps = [TP(topic, partition) for topic in self._topics.inputs]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from streams.domain.rulebook import Rulebook
-from streams.engine.changelog import LogState, restore_partition
+from streams.engine.changelog import LogState, Restored, restore_partition
 from streams.engine.cut import OutputTopics, snapshot_rows
 from streams.engine.flush import Flusher
 from streams.engine.kafka_log import Log
@@ -21,6 +22,10 @@ class Parts:
     processor: type[PartitionProcessor] = PartitionProcessor
 
 
+async def _at_once(restore: Callable[[], Restored]) -> Restored:
+    return restore()
+
+
 async def recover(
     partition: int,
     topics: OutputTopics,
@@ -29,11 +34,13 @@ async def recover(
     clock_mode: ClockMode,
     wall: Wall,
     parts: Parts | None = None,
+    aside: Callable[[Callable[[], Restored]], Awaitable[Restored]] = _at_once,
 ) -> tuple[PartitionProcessor, Flusher]:
     """Become the owner of a partition: (1) read its changelog, and claim it unless it is a newer program's, (2) restore
     the state of its last cut, (3) publish that cut's outbox again, before anything new. The input is to be read from
     the queues' positions.
 
+    `aside` runs (2), which is a second's work where there are very many products, so that others can go on meanwhile.
     Raises UserError if the changelog cannot be read; Fenced, or a WriteError.
     """
     parts = parts or Parts()
@@ -42,7 +49,7 @@ async def recover(
     await flusher.read_on(state)
     state.require_known_versions()
     await flusher.claim(state)  # (1)
-    restored = restore_partition(state, book)  # (2)
+    restored = await aside(lambda: restore_partition(state, book))  # (2)
     meta = restored.meta
     flusher.resume(restored)
     processor = parts.processor(restored.partition, clock_mode, wall)
