@@ -8,7 +8,8 @@ A rebalance stops nothing (docs/adr/0010). From revocation to assignment all par
 another worker takes over then is fenced by that worker's claim, not by anything the group says:
  (a) as it begins, what is applied is flushed and committed, so that a new owner has little to apply again;
  (b) at the assignment, what was given to another is abandoned: what is not durable of it is dropped;
- (c) what is kept goes on, after a look that nobody else has written; what is being taken over goes on as well;
+ (c) what is kept goes on, after a look that nobody else has written; what is being taken over goes on as well, but
+     between (a) and (b) nothing is claimed;
  (d) what was found to be somebody else's, and is ours by the assignment, is taken over like what is new.
 
 While the broker does not answer, all of that waits, and so does whatever is being written (`patience`).
@@ -72,9 +73,9 @@ class Engine:
         self._consumer: Callable[[], BatchConsumer] | None = None
         self._on_failure: Callable[[BaseException], None] = _raise
         self._writer: AtomicWriter | None = None
-        # From the beginning of a rebalance to the assignment, and for each partition at work until it was looked at
-        # then, another worker may own what is at work here.
-        self._rebalancing = False
+        # Cleared from the beginning of a rebalance to the assignment. Meanwhile, and for each partition at work until
+        # it was looked at then, another worker may own what is at work here.
+        self._settled = asyncio.Event()
         self._unsure: set[int] = set()
         self._restoring = asyncio.Lock()
         self._patience = Patience(health, settings.stall_timeout_ms)
@@ -103,7 +104,7 @@ class Engine:
 
     async def on_rebalance(self, owned: frozenset[TP]) -> None:
         """Step (a) of the module."""
-        self._rebalancing = True
+        self._settled.clear()
         runners = dict(self.runners)
         await asyncio.gather(*(runner.flush() for runner in runners.values()))
         await self._commit(runners)
@@ -117,7 +118,7 @@ class Engine:
         for partition in self._holdings.keep_only(partitions):  # (b)
             self._metrics.forget_partition(partition)
         self._unsure = set(self.runners)
-        self._rebalancing = False
+        self._settled.set()
         await self._monitor.stop()
         self._monitor.start()
         kept = sorted(self.runners)
@@ -176,7 +177,7 @@ class Engine:
 
         Not in a rebalance: Kafka would refuse it, and aiokafka join the group once more for that.
         """
-        return not self._rebalancing and await self._commit(runners)
+        return self._settled.is_set() and await self._commit(runners)
 
     async def _commit(self, runners: Mapping[int, PartitionRunner]) -> bool:
         offsets = {
@@ -218,7 +219,11 @@ class Engine:
         log = KafkaLog(self._connection, self._writer, self._ends, self._patience)
         book = Rulebook(self._policies, settings.bucket_ms, settings.allowed_lateness_ms)
         clock: ClockMode = settings.clock  # type: ignore[assignment]
-        return await recover(partition, self._topics, log, book, clock, self._wall, aside=self._aside)
+        # In a rebalance nothing is claimed: the partition may be another's already, who must not be fenced.
+        settled = self._settled.wait
+        return await recover(
+            partition, self._topics, log, book, clock, self._wall, may_claim=settled, aside=self._aside
+        )
 
     async def _aside(self, restore: Callable[[], Restored]) -> Restored:
         """In a thread, one at a time: what is at work still has half of the processor, however much is restored."""
@@ -245,7 +250,7 @@ class Engine:
     def _runner_failed(self, partition: int, error: BaseException) -> None:
         """A partition that the group has given to another is fenced by that one before we are told of it, and then let
         go of at the assignment. Outside of a rebalance it means that we are a zombie."""
-        if isinstance(error, Fenced) and (self._rebalancing or partition in self._unsure):
+        if isinstance(error, Fenced) and (partition in self._unsure or not self._settled.is_set()):
             logger.info("another worker has taken a partition over", partition=partition, detail=str(error))
         else:
             self._on_failure(error)

@@ -41,6 +41,7 @@ class Holdings:
                 task.exception()  # it is tried anew, for at that time it may have been somebody else's partition
             if partition not in partitions or task.done():
                 del self._taking[partition]
+                task.cancel()  # here and now: it must not claim what is another's
                 self._leave(partition, end([task]))
         return lost
 

@@ -22,6 +22,10 @@ class Parts:
     processor: type[PartitionProcessor] = PartitionProcessor
 
 
+async def _always() -> None:
+    pass
+
+
 async def _at_once(restore: Callable[[], Restored]) -> Restored:
     return restore()
 
@@ -34,13 +38,15 @@ async def recover(
     clock_mode: ClockMode,
     wall: Wall,
     parts: Parts | None = None,
+    may_claim: Callable[[], Awaitable[object]] = _always,
     aside: Callable[[Callable[[], Restored]], Awaitable[Restored]] = _at_once,
 ) -> tuple[PartitionProcessor, Flusher]:
     """Become the owner of a partition: (1) read its changelog, and claim it unless it is a newer program's, (2) restore
     the state of its last cut, (3) publish that cut's outbox again, before anything new. The input is to be read from
     the queues' positions.
 
-    `aside` runs (2), which is a second's work where there are very many products, so that others can go on meanwhile.
+    `may_claim` is awaited before the claim. `aside` runs (2), which is a second's work where there are very many
+    products, so that others can go on meanwhile.
     Raises UserError if the changelog cannot be read; Fenced, or a WriteError.
     """
     parts = parts or Parts()
@@ -48,6 +54,7 @@ async def recover(
     state = parts.log_state()
     await flusher.read_on(state)
     state.require_known_versions()
+    await may_claim()
     await flusher.claim(state)  # (1)
     restored = await aside(lambda: restore_partition(state, book))  # (2)
     meta = restored.meta
