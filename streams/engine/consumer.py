@@ -15,12 +15,13 @@ goes on until the assignment:
  (1) revocation, in aiokafka's thread: `app.on_rebalance_start()`; heartbeats go on meanwhile, and so does all else;
  (2) in the app's loop `hooks.on_rebalance(owned)` is awaited; the old generation is still valid for commits;
  (3) the group is joined anew (heartbeats pause). aiokafka still fetches for its old assignment, which is handed out;
- (4) assignment: the new generation's id is set on the app. From here on the old assignment's data is dead;
+ (4) assignment: the new generation's id is set on the app. From here on the old assignment's data is dead; what is kept
+     is fetched for the new one from where it was left;
  (5) the session ends; what is left of the last one's `on_assigned` is cancelled;
  (6) Faust's `App._on_partitions_revoked`: flow control suspended, stream queues emptied; then its
      `App._on_partitions_assigned`: streams are indexed, recovery is signalled, heartbeats begin;
  (7) a new session, of the new assignment; `hooks.on_assigned(owned)` runs as a task, while aiokafka already prefetches
-     from the group's offsets: never taken. As soon as a partition's position is set, its prefetched data falls away;
+     what is new from the group's offsets: never taken. Data that is not of its position falls away once that is set;
  (8) meanwhile Faust's recovery service resumes flow control (which empties the queues once more) and the flow;
  (9) with (8) done, each partition is handed out once it has its position: those that were kept at once.
 """
@@ -64,6 +65,7 @@ class BatchConsumer(Consumer):
         self._hooks: RebalanceHooks = transport.hooks
         self.settings: TransportSettings = transport.settings
         self._session = 0
+        self._generation = 0
         self._open = False
         self._starting: asyncio.Task[None] | None = None
         self._held: set[TP] = set()
@@ -203,7 +205,9 @@ class BatchConsumer(Consumer):
         self._held &= self.owned
         await self._thread.run(self._thread.begin_session())  # (7)
         self._open = True
-        self._starting = self.loop.create_task(self._start_session(self._session, self.owned))
+        # Generations are numbered: nobody else can have had what this member had in the one before.
+        gapless, self._generation = generation_id == self._generation + 1, generation_id
+        self._starting = self.loop.create_task(self._start_session(self._session, self.owned, gapless))
 
     async def _end_session(self) -> None:
         self._session += 1
@@ -214,7 +218,7 @@ class BatchConsumer(Consumer):
         if starting is not None:
             await end([starting])
 
-    async def _start_session(self, session: int, owned: frozenset[TP]) -> None:
+    async def _start_session(self, session: int, owned: frozenset[TP], gapless: bool) -> None:
         placed: set[TP] = set()
 
         async def place(positions: Mapping[TP, int | None]) -> None:
@@ -224,7 +228,7 @@ class BatchConsumer(Consumer):
 
         try:
             _require_copartitioned(owned)
-            await self._hooks.on_assigned(owned, place)
+            await self._hooks.on_assigned(owned, place, gapless=gapless)
             await place(dict.fromkeys(owned - placed))
         except Exception as exc:  # noqa: BLE001 - whatever the engine raises stops the app
             if session == self._session:

@@ -117,6 +117,13 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
 
     # -- in the thread
 
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Fetch what was read before from where it was left, before aiokafka asks the group. Step (4), likewise."""
+        consumer = self._ensure_consumer()
+        for tp in assigned & self._expected.keys():
+            consumer.seek(TopicPartition(*tp), self._expected[tp])
+        await super().on_partitions_assigned(assigned, generation_id)
+
     async def begin_session(self) -> None:
         """A new assignment: none of its partitions has a position. Step (7) of `streams.engine.consumer`."""
         subscription = self._ensure_consumer()._fetcher._subscriptions.subscription

@@ -8,8 +8,8 @@ A rebalance stops nothing (docs/adr/0010). From revocation to assignment all par
 another worker takes over then is fenced by that worker's claim, not by anything the group says:
  (a) as it begins, what is applied is flushed and committed, so that a new owner has little to apply again;
  (b) at the assignment, what was given to another is abandoned: what is not durable of it is dropped;
- (c) what is kept goes on, after a look that nobody else has written; what is being taken over goes on as well, but
-     between (a) and (b) nothing is claimed;
+ (c) what is kept goes on, after a look that nobody else has written if a generation of the group was missed; what is
+     being taken over goes on as well, but between (a) and (b) nothing is claimed;
  (d) what was found to be somebody else's, and is ours by the assignment, is taken over like what is new.
 
 While the broker does not answer, all of that waits, and so does whatever is being written (`patience`).
@@ -73,8 +73,8 @@ class Engine:
         self._consumer: Callable[[], BatchConsumer] | None = None
         self._on_failure: Callable[[BaseException], None] = _raise
         self._writer: AtomicWriter | None = None
-        # Cleared from the beginning of a rebalance to the assignment. Meanwhile, and for each partition at work until
-        # it was looked at then, another worker may own what is at work here.
+        # Cleared from the beginning of a rebalance to the assignment. Meanwhile, and for the partitions that are to be
+        # looked at then until they are, another worker may own what is at work here.
         self._settled = asyncio.Event()
         self._unsure: set[int] = set()
         self._restoring = asyncio.Lock()
@@ -110,14 +110,14 @@ class Engine:
         await self._commit(runners)
         logger.info("the group is being rebalanced, work goes on", partitions=sorted(runners))
 
-    async def on_assigned(self, assigned: frozenset[TP], place: Place) -> None:
+    async def on_assigned(self, assigned: frozenset[TP], place: Place, *, gapless: bool) -> None:
         """Steps (b) to (d) of the module, and (1) to (4) for what is new."""
         self._metrics.rebalanced()
         partitions = sorted({tp.partition for tp in assigned})
         await self._ensure_writer()
         for partition in self._holdings.keep_only(partitions):  # (b)
             self._metrics.forget_partition(partition)
-        self._unsure = set(self.runners)
+        self._unsure = set() if gapless else set(self.runners)
         self._settled.set()
         await self._monitor.stop()
         self._monitor.start()
@@ -135,7 +135,7 @@ class Engine:
 
     async def _begin(self, partition: int, place: Place) -> None:
         runner = self.runners.get(partition)
-        if runner is not None and not await runner.is_owner():  # (c)
+        if partition in self._unsure and runner is not None and not await runner.is_owner():  # (c)
             self._holdings.drop(partition)  # (d)
         runner = await self._holdings.runner(partition)
         self._unsure.discard(partition)

@@ -65,12 +65,13 @@ class RebalanceHooks(Protocol):
         """
         ...
 
-    async def on_assigned(self, assigned: frozenset[TP], place: Place) -> None:
+    async def on_assigned(self, assigned: frozenset[TP], place: Place, *, gapless: bool) -> None:
         """These are now all the input partitions owned: let go of the others, keep what is kept, take over the rest.
 
         `place` is to be told from which offset each partition is read; it is handed out from then on. What is kept is
         among them: a rebalance empties all buffers but the engine's. Those of which nothing was said when this returns
-        begin at their earliest record.
+        begin at their earliest record. `gapless`: this is the group's next generation after the one of the assignment
+        before, so that no other worker was given in between what is kept.
         Runs beside the group's heartbeats, so it may take as long as it needs. Cancelled by the next assignment, and
         when the app stops. An exception stops the app.
         """

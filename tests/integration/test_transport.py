@@ -45,6 +45,7 @@ class Engine:
         self.revoking.set()
         self.fail: Exception | None = None
         self.committed: list[bool] = []
+        self.gapless: list[bool] = []
 
     async def on_rebalance(self, owned: frozenset[TP]) -> None:
         self.calls.append(("rebalance", owned))
@@ -52,7 +53,8 @@ class Engine:
         await self.commit(owned)
         self.calls.append(("flushed", owned))
 
-    async def on_assigned(self, assigned: frozenset[TP], place: Place) -> None:
+    async def on_assigned(self, assigned: frozenset[TP], place: Place, *, gapless: bool) -> None:
+        self.gapless.append(gapless)
         self.calls.append(("assigned", assigned))
         try:
             await self.gate.wait()
@@ -399,6 +401,7 @@ async def test_work_goes_on_while_a_second_worker_joins(broker: EmbeddedBroker, 
             await app.stop()
         assert [call for call, _ in second.calls] == ["assigned", "revoked", "let go", "stopped"]
         await eventually(lambda: owned(first) == everything, "all back to the first")
+        assert first.gapless[1:] == [True, True]
     for tp in everything:
         assert both(first, second, tp) == numbered(b"a", 200) + meanwhile + numbered(b"b", 100)
 
