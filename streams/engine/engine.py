@@ -116,10 +116,9 @@ class Engine:
         partitions = sorted({tp.partition for tp in assigned})
         await self._ensure_writer()
         for partition in self._holdings.keep_only(partitions):  # (b)
-            self._metrics.forget_partition(partition)
+            self._monitor.forget(partition)
         self._unsure = set() if gapless else set(self.runners)
         self._settled.set()
-        await self._monitor.stop()
         self._monitor.start()
         kept = sorted(self.runners)
         if kept != partitions:
@@ -154,7 +153,7 @@ class Engine:
         good = await self._holdings.stop()
         await self._commit(good)
         for partition in partitions:
-            self._metrics.forget_partition(partition)
+            self._monitor.forget(partition)
         logger.info("partitions given up", partitions=partitions)
 
     async def on_stopped(self) -> None:
