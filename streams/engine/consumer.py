@@ -102,7 +102,7 @@ class BatchConsumer(Consumer):
         For lag tools and operators only: positions after a rebalance come from the hooks, so a failure costs nothing
         and is logged, not raised. After a crash the consumer has left the group already, and it is false as well.
         """
-        if self._thread.thread_loop.is_closed():
+        if self._thread.should_stop or self._thread.thread_loop.is_closed():
             return False
         call = self._thread.call_thread(self._thread.commit_quietly, dict(offsets), timeout_s)
         try:

@@ -79,6 +79,13 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             **cast("BatchTransport", transport).connection,
         )
 
+    def _stopped_set(self) -> None:
+        """After a crash the thread has ended by itself, perhaps before it is told to."""
+        try:
+            super()._stopped_set()
+        except RuntimeError:  # its loop is closed
+            self._stopped.set()
+
     async def on_thread_stop(self) -> None:
         """Leave the group and close, in bounded time; mode would wait a minute for a thread that fails to stop."""
         if self._consumer is None:

@@ -181,5 +181,6 @@ PRIVATE_NAMES: tuple[tuple[str, str, str, str], ...] = (
     ("mode.worker", "Worker", "_sentinel_task", "(self)"),
     ("mode.services", "Service", "_stopped", "attribute"),
     ("mode.threads", "QueueServiceThread", "call_thread", "(self, fun, *args, **kwargs)"),
+    ("mode.threads", "ServiceThread", "_stopped_set", "(self)"),
     ("mode.utils.queues", "FlowControlQueue", "force_put_nowait", "(self, item)"),
 )  # fmt: skip
