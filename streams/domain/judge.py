@@ -67,8 +67,8 @@ def _could_move(product: Product, now: int, before: Before) -> bool:
             return True
     if totals == before.totals and plan is before.plan and plan.effective_from_ms != now:
         return False
-    for k_shift, k_min, window, _ in plan.sieve:
-        if (totals[window] >> k_shift) & FIELD_MASK >= k_min:
+    for rule in plan.sieve:
+        if (totals[rule.window] >> rule.k_shift) & FIELD_MASK >= rule.k_min:
             return True
     return False
 

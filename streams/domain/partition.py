@@ -12,8 +12,8 @@ from heapq import heappop, heappush
 from streams.domain.counters import NEVER
 from streams.domain.events import CancellationReverted, ImpressionsCounted, InputEvent
 from streams.domain.judge import Before, evaluate
-from streams.domain.ordinary import ORDINARY
-from streams.domain.outlook import next_due, take_stock
+from streams.domain.ordinary import LOOK, ORDINARY
+from streams.domain.outlook import next_due, next_look, take_stock
 from streams.domain.policy import MINUTE_MS
 from streams.domain.product import Product
 from streams.domain.rulebook import Rulebook
@@ -121,7 +121,7 @@ class Partition:
         changed = product.catch_up(book, at) or changed
         if takes_effect:
             product.reselect(book, at)
-        if product.leeway > 0 and not product.is_empty:
+        if product.leeway > 0 and product.last_bucket < product.stock_until and not product.is_empty:
             # No level can change, and so none is judged; nor is the row due: whoever reads it catches up as well.
             product.due_at = next_due(product, book)
             self._enter(product)
@@ -157,21 +157,38 @@ class Partition:
                 else:
                     self.advance(to)
                 now = to
-            product = products.get(event.product_id)
-            if (
-                product is not None
-                and product.leeway > 0
-                and event.occurred_at >= now - recent_ms
-                and ORDINARY[type(event)](product, event, now, book)
-            ):
-                changed[product.id] = None
-                if product.threats >= product.late_leeway:
-                    self._look_when_a_line_comes_due(product)
-                continue
+            product_id = event.product_id
+            product = products.get(product_id)
+            if event.occurred_at >= now - recent_ms:
+                if product is None:
+                    if self._begin(event, now):
+                        continue
+                elif product.leeway > 0:
+                    done = ORDINARY[type(event)](product, event, now, book)
+                    if done:
+                        changed[product_id] = None
+                        if done == LOOK:
+                            product.due_at = next_look(product)
+                            self._enter(product)
+                        continue
             outcome = self._apply(product, event, now)
             if outcome is not APPLIED:
                 others.append((event, outcome))
         return others
+
+    def _begin(self, event: InputEvent, now: int) -> bool:
+        """The first event of a product, if it is an ordinary one; False, with nothing done, if it is not."""
+        product_id, book = event.product_id, self.book
+        product = Product(product_id, book, now)
+        take_stock(product)
+        if product.leeway <= 0 or not ORDINARY[type(event)](product, event, now, book):
+            return False
+        self.products[product_id] = product
+        self.statuses[CLEAR] += 1
+        self.cut.changed[product_id] = None
+        product.due_at = next_due(product, book)
+        self._enter(product)
+        return True
 
     def _apply(self, product: Product | None, event: InputEvent, now: int) -> str:
         """What an event does, in general; its outcome."""
@@ -183,7 +200,17 @@ class Partition:
             self.statuses[CLEAR] += 1
         product.catch_up(book, now)
         before = Before.of(product)
-        if not product.apply(book, event, now):
+        far = product.leeway > 0
+        told = product.apply(book, event, now)
+        if far and not product.is_empty:
+            take_stock(product)
+            if product.leeway > 0:
+                # Far from any threshold before it and after it: no level can have changed.
+                self.cut.changed[product.id] = None
+                product.due_at = next_due(product, book)
+                self._enter(product)
+                return APPLIED if told else REPEAT
+        if not told:
             # Catching up may have moved its lines all the same.
             self._settle(product, now, None, changed=True, numbers_changed=False)
             return REPEAT
@@ -223,14 +250,6 @@ class Partition:
             heappush(self.agenda, (due_at, product.id))
             if due_at < self._stirs_at:
                 self._stirs_at = due_at
-
-    def _look_when_a_line_comes_due(self, product: Product) -> None:
-        """An ordinary event left so many lines to come due that the next one may matter."""
-        due_at = product.agenda[0][0] + 1
-        assert product.wake_at is not None
-        if due_at < product.wake_at:
-            product.due_at = due_at
-            self._enter(product)
 
     def _count_status(self, transition: Transition) -> None:
         self.statuses[STATUS_NAMES.index(transition.previous_status)] -= 1
