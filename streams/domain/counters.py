@@ -59,6 +59,8 @@ class Counters:
                 self.oldest = bucket
         else:
             del buckets[bucket]
+            if bucket == self.newest:
+                self.newest = max(buckets, default=0)
         last, windows = self.last_bucket, self.plan.windows
         if bucket > last:
             return

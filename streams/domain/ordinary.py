@@ -8,8 +8,8 @@ what its lines need: it stays as of an earlier time, and `Product.catch_up` brin
 
 Each function returns `UNUSUAL`, with nothing changed that catching up would not change, where the case is not the usual
 one and the general way must be taken: an event told before, out of order, of another region or category, of a line that
-is due already ... `DONE` if it was told; `LOOK` if it was, and so many lines are to come due that the product may have
-to be looked at earlier than it would be. tests/property/test_ordinary.py holds both ways against each other.
+is due already ... `DONE` if it was told; `LOOK` if it was, and the product may have to be looked at earlier than it
+would be. tests/property/test_ordinary.py holds both ways against each other.
 """
 
 from __future__ import annotations
@@ -134,12 +134,13 @@ def _cancelled(product: Product, event: OrderCancelled, now: int, book: Rulebook
         line.last_fact_at = at
     line.threatens = False
     product.threats -= 1
-    if share != ONE_PLACED:
-        product.add(placed_at // book.bucket_ms, share - ONE_PLACED)
-        line.placed_share = share
     if product.touched is not None:
         product.touched.add(key)
-    return DONE
+    if share == ONE_PLACED:
+        return DONE
+    product.add(placed_at // book.bucket_ms, share - ONE_PLACED)
+    line.placed_share = share
+    return LOOK  # if the bucket is empty now, the product may be so earlier
 
 
 def _fee(product: Product, event: ShippingFeeCharged, now: int, book: Rulebook) -> int:

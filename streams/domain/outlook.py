@@ -71,8 +71,8 @@ def next_due(product: Product, book: Rulebook) -> int | None:
         stock_until = product.stock_until * book.bucket_ms
         if agenda and product.threats >= product.late_leeway:
             return min(max(next_look(product), as_of + 1), stock_until)
-        due = _expiry(product, book) if product.wake_at is None else product.wake_at
-        return due if due is None else min(due, stock_until)
+        times = [at for at in (product.wake_at, _expiry(product, book), stock_until) if at is not None]
+        return None if len(times) == 1 else min(times)
     # Its numbers are shown, so they are kept up to date (SPEC 8); or, on a wall clock, an event lies ahead, and its
     # bucket, which enters the windows at a boundary, could open a gate.
     due_at = (product.last_bucket + 1) * book.bucket_ms
@@ -105,7 +105,7 @@ def next_look(product: Product) -> int:
 
 
 def _expiry(product: Product, book: Rulebook) -> int | None:
-    """When the last of an idle product may be dropped."""
+    """When the last of an idle product is dropped, or earlier: its seller, region and category end then (SPEC 4)."""
     newest = max(product.newest if product.buckets else 0, max(product.impressions, default=0))
     if newest:
         return (newest + book.held_buckets) * book.bucket_ms

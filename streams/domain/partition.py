@@ -13,7 +13,7 @@ from streams.domain.counters import NEVER
 from streams.domain.events import CancellationReverted, ImpressionsCounted, InputEvent
 from streams.domain.judge import Before, evaluate
 from streams.domain.ordinary import LOOK, ORDINARY
-from streams.domain.outlook import next_due, next_look, take_stock
+from streams.domain.outlook import next_due, take_stock
 from streams.domain.policy import MINUTE_MS
 from streams.domain.product import Product
 from streams.domain.rulebook import Rulebook
@@ -168,7 +168,8 @@ class Partition:
                     if done:
                         changed[product_id] = None
                         if done == LOOK:
-                            product.due_at = next_look(product)
+                            due_at = next_due(product, book)
+                            product.due_at = due_at if due_at is None or due_at > now else now + 1
                             self._enter(product)
                         continue
             outcome = self._apply(product, event, now)

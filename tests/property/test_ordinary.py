@@ -22,7 +22,6 @@ from streams.domain.partition import Partition
 from streams.domain.policy import DAY_MS, DEFAULT_POLICY, HOUR_MS, PolicySet
 from streams.domain.product import Product
 from streams.domain.rulebook import Rulebook
-from streams.domain.transitions import CLEAR
 from streams.testing.market import Market
 from streams.testing.strategies import HistoryRecord, PolicyTable, histories, policy_sets
 from tests.core.logs import policy_set
@@ -92,8 +91,7 @@ def run(
             product.catch_up(partition.book, partition.clock)
             if not product.is_empty:
                 seen.append(kept(product))
-        # An empty product may be there for a while longer: it is dropped when it is looked at next.
-        seen += [partition.clock, partition.statuses[CLEAR + 1 :]]
+        seen += [partition.clock, partition.statuses]
     return seen
 
 
