@@ -123,7 +123,8 @@ def _row(values: list[Any]) -> bytes:
 def _header(product: Product, pages: int, items: list[Any] | None) -> list[Any]:
     buckets: list[int] = []
     for bucket, counts in product.buckets.items():
-        buckets += (bucket, *unpack(counts))
+        buckets.append(bucket)
+        buckets.extend(unpack(counts))
     states = product.states
     return [
         product.sequence,

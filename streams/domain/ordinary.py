@@ -59,9 +59,8 @@ def _placed(product: Product, event: OrderPlaced, now: int, book: Rulebook) -> i
         if book.plan(told_region, told_category, now) is not product.plan:
             return UNUSUAL
     agenda = product.agenda
-    if agenda and agenda[0][0] < now:
-        # A new line makes room for itself: what is to be forgotten is, and what comes due while many lines are open is
-        # not left to the next evaluation.
+    if agenda and agenda[0][0] < now - book.idle_ms:
+        # A new line makes room for itself: what is to be forgotten is. Not at each one, for a popular product.
         product.catch_up(book, now)
         if product.leeway <= 0:
             return UNUSUAL

@@ -15,7 +15,7 @@ class Rulebook:
     `bucket_ms`: width B of a bucket. `allowed_lateness_ms`: an event further behind the clock is late.
     `held_buckets`: how many buckets are held, the present one included; `retention_ms`: the longest window and one
     bucket, after which a line without any later fact is forgotten. `recent_ms`: an event no further behind the clock is
-    neither late nor of a bucket that is dropped.
+    neither late nor of a bucket that is dropped. `idle_ms`: so long what is due of a product and can't matter may wait.
     """
 
     __slots__ = (
@@ -23,6 +23,7 @@ class Rulebook:
         "allowed_lateness_ms",
         "bucket_ms",
         "held_buckets",
+        "idle_ms",
         "policies",
         "recent_ms",
         "retention_ms",
@@ -41,6 +42,7 @@ class Rulebook:
         self.held_buckets = -(-policies.longest_window_ms // bucket_ms)
         self.retention_ms = policies.longest_window_ms + bucket_ms
         self.recent_ms = min(allowed_lateness_ms, (self.held_buckets - 1) * bucket_ms)
+        self.idle_ms = bucket_ms // 6
         self._plans: dict[int, Plan] = {}
 
     def plan(self, region: str | None, category: str | None, clock_ms: int) -> Plan:
