@@ -133,7 +133,7 @@ class Settings:
     flush_interval_ms: int = _setting(
         1 * SECOND_MS,
         values.duration(1, MINUTE_MS),
-        "Longest time between two flushes of changed state; five times as long in a backlog.",
+        "Longest time between two flushes of changed state; ten times as long in a backlog.",
     )
     flush_bytes: int = _setting(
         # Kafka takes a flush whole, as one record batch: the producer's limit is 15 MB.
