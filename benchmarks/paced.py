@@ -23,6 +23,8 @@ from streams.testing.records import SimulatedRecord
 PRODUCTS = 50_000
 _LINES, _CANCELLED = 19, 3
 _TICK_S = 0.01
+# So many records are made within a ms, even on a busy machine.
+_MADE_PER_MS = 20
 _BATCH_BYTES = 400_000
 # A transition that has not come so long after the last event was sent does not come, s.
 _LAST_S = 60.0
@@ -66,7 +68,10 @@ def prepare(bench: Bench, *plans: Plan) -> Inputs:
 
 @dataclass
 class Paced:
-    """What came of it. Times are monotonic, in s, by product: `sent` before the broker was called, `received`."""
+    """What came of it. Times are monotonic, in s, by product: `sent` before the broker was called, `received`.
+
+    `began`: when the first event was sent, 0 before that.
+    """
 
     sent: dict[str, float] = field(default_factory=dict)
     received: dict[str, float] = field(default_factory=dict)
@@ -99,10 +104,14 @@ def percentile(ascending: Sequence[float], share: float) -> float | None:
 
 
 async def pace(
-    environment: Mapping[str, str], plan: Plan, output_topic: str, enough: Callable[[], bool] = lambda: False
+    environment: Mapping[str, str],
+    plan: Plan,
+    output_topic: str,
+    enough: Callable[[], bool] = lambda: False,
+    result: Paced | None = None,
 ) -> Paced:
-    """Send what the plan says, or until it is `enough`, and read the transitions meanwhile."""
-    settings, result = settings_of(environment), Paced()
+    """Send what the plan says, or until it is `enough`, and read the transitions meanwhile; `result` is filled."""
+    settings, result = settings_of(environment), result or Paced()
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap_servers, acks="all", linger_ms=0, max_batch_size=_BATCH_BYTES
     )
@@ -145,33 +154,41 @@ async def _read(consumer: AIOKafkaConsumer, result: Paced) -> None:
 async def _send(
     producer: AIOKafkaProducer, topics: Sequence[str], plan: Plan, result: Paced, enough: Callable[[], bool]
 ) -> None:
-    trade, triggers = Trade(PRODUCTS, plan.tag), iter(plan.triggers)
-    total = plan.rate * plan.seconds
+    begins_ms = time.time_ns() // 1_000_000 + 1_000 + plan.rate * plan.seconds // _MADE_PER_MS
+    records = _records(plan, begins_ms)
     acks: set[asyncio.Task[None]] = set()
+    await asyncio.sleep(max(0.0, begins_ms / 1000 - time.time()))
     result.began = time.monotonic()
-    while result.events < total and not enough():
-        due = min(total, int((time.monotonic() - result.began) * plan.rate) + 1)
+    while result.events < len(records) and not enough():
+        due = min(len(records), int((time.monotonic() - result.began) * plan.rate) + 1)
         batches: dict[tuple[int, int], list[SimulatedRecord]] = defaultdict(list)
         triggered = []
-        now = time.time_ns() // 1_000_000
-        for number in range(result.events, due):
-            if number % plan.every == 0:
-                product = next(triggers)
-                record = placed(product, f"{product}-last", now)
-                triggered.append(product)
-            else:
-                record = trade.next(now)
-            batches[record.topic, partition_of(record.key, PARTITIONS)].append(record)
+        for partition, trigger, record in records[result.events : due]:
+            if trigger is not None:
+                triggered.append(trigger)
+            batches[record.topic, partition].append(record)
         sent = time.monotonic()
         result.sent.update(dict.fromkeys(triggered, sent))
-        for (topic, partition), records in batches.items():
-            ack = asyncio.create_task(_append(producer, topics[topic], partition, records))
+        for (topic, partition), together in batches.items():
+            ack = asyncio.create_task(_append(producer, topics[topic], partition, together))
             acks.add(ack)
             ack.add_done_callback(acks.discard)
         result.events = due
         await asyncio.sleep(_TICK_S)
     await asyncio.gather(*acks)
     result.ended = time.monotonic()
+
+
+def _records(plan: Plan, begins_ms: int) -> list[tuple[int, str | None, SimulatedRecord]]:
+    """All that is to be sent, made before the time begins: partition, the product that it triggers, and the record."""
+    trade, triggers = Trade(PRODUCTS, plan.tag), iter(plan.triggers)
+    records: list[tuple[int, str | None, SimulatedRecord]] = []
+    for number in range(plan.rate * plan.seconds):
+        at = begins_ms + number * 1000 // plan.rate
+        product = next(triggers) if number % plan.every == 0 else None
+        record = trade.next(at) if product is None else placed(product, f"{product}-last", at)
+        records.append((partition_of(record.key, PARTITIONS), product, record))
+    return records
 
 
 async def _append(producer: AIOKafkaProducer, topic: str, partition: int, records: list[SimulatedRecord]) -> None:
