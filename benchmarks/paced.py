@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -156,27 +155,59 @@ async def _send(
 ) -> None:
     begins_ms = time.time_ns() // 1_000_000 + 1_000 + plan.rate * plan.seconds // _MADE_PER_MS
     records = _records(plan, begins_ms)
-    acks: set[asyncio.Task[None]] = set()
+    lanes: dict[tuple[int, int], _Lane] = {}
     await asyncio.sleep(max(0.0, begins_ms / 1000 - time.time()))
     result.began = time.monotonic()
     while result.events < len(records) and not enough():
         due = min(len(records), int((time.monotonic() - result.began) * plan.rate) + 1)
-        batches: dict[tuple[int, int], list[SimulatedRecord]] = defaultdict(list)
         triggered = []
         for partition, trigger, record in records[result.events : due]:
             if trigger is not None:
                 triggered.append(trigger)
-            batches[record.topic, partition].append(record)
+            lane = lanes.get((record.topic, partition))
+            if lane is None:
+                lane = lanes[record.topic, partition] = _Lane(producer, topics[record.topic], partition)
+            lane.waiting.append(record)
         sent = time.monotonic()
         result.sent.update(dict.fromkeys(triggered, sent))
-        for (topic, partition), together in batches.items():
-            ack = asyncio.create_task(_append(producer, topics[topic], partition, together))
-            acks.add(ack)
-            ack.add_done_callback(acks.discard)
+        for lane in lanes.values():
+            lane.go_on()
         result.events = due
         await asyncio.sleep(_TICK_S)
-    await asyncio.gather(*acks)
+    for lane in lanes.values():
+        await lane.finish()
     result.ended = time.monotonic()
+
+
+class _Lane:
+    """What goes to one partition: one batch is on its way at a time, and what comes meanwhile is in the next one."""
+
+    def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+        self.waiting: list[SimulatedRecord] = []
+        self._producer, self._topic, self._partition = producer, topic, partition
+        self._sending: asyncio.Task[None] | None = None
+
+    def go_on(self) -> None:
+        """Begin to send what waits, unless something is on its way, which goes on with it."""
+        if self.waiting and (self._sending is None or self._sending.done()):
+            self._sending = asyncio.create_task(self._send())
+
+    async def finish(self) -> None:
+        """Wait until all is acked."""
+        self.go_on()
+        if self._sending is not None:
+            await self._sending
+
+    async def _send(self) -> None:
+        while self.waiting:
+            batch, taken = self._producer.create_batch(), 0
+            for record in self.waiting:
+                if batch.append(key=record.key, value=record.value, timestamp=record.timestamp_ms) is None:
+                    break
+                taken += 1
+            del self.waiting[:taken]
+            batch.close()
+            await (await self._producer.send_batch(batch, self._topic, partition=self._partition))
 
 
 def _records(plan: Plan, begins_ms: int) -> list[tuple[int, str | None, SimulatedRecord]]:
@@ -189,11 +220,3 @@ def _records(plan: Plan, begins_ms: int) -> list[tuple[int, str | None, Simulate
         record = trade.next(at) if product is None else placed(product, f"{product}-last", at)
         records.append((partition_of(record.key, PARTITIONS), product, record))
     return records
-
-
-async def _append(producer: AIOKafkaProducer, topic: str, partition: int, records: list[SimulatedRecord]) -> None:
-    batch = producer.create_batch()
-    for record in records:
-        batch.append(key=record.key, value=record.value, timestamp=record.timestamp_ms)
-    batch.close()
-    await (await producer.send_batch(batch, topic, partition=partition))
