@@ -44,12 +44,20 @@ def rounded_rate(k: int, n: int) -> float:
     """k/n, rounded half-even to four places from the exact fraction; 0.0 with n = 0 (SPEC 6)."""
     if n == 0:
         return 0.0
-    return rounded(Fraction(k, n))
+    return _rounded(k, n)
 
 
 def rounded(value: float | Fraction) -> float:
     """The exact value of a double or fraction, rounded half-even to four places (SPEC 6); never -0.0."""
-    return round(Fraction(value) * 10_000) / 10_000
+    return _rounded(*value.as_integer_ratio())
+
+
+def _rounded(numerator: int, denominator: int) -> float:
+    # In integers: a Fraction would look for common divisors at each step.
+    whole, rest = divmod(numerator * 10_000, denominator)
+    if 2 * rest > denominator or (2 * rest == denominator and whole % 2):
+        whole += 1
+    return whole / 10_000
 
 
 @dataclass(frozen=True, slots=True)
