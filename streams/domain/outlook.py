@@ -7,6 +7,7 @@ not be judged at all: see `streams.domain.ordinary`.
 from __future__ import annotations
 
 from streams.domain.buckets import FIELD_MASK
+from streams.domain.counters import NEVER
 from streams.domain.product import Product
 from streams.domain.rulebook import Rulebook
 from streams.domain.transitions import CLEAR, RESOLVED
@@ -73,3 +74,17 @@ def _expiry(product: Product, book: Rulebook) -> int | None:
     if newest:
         return (newest + book.held_buckets) * book.bucket_ms
     return product.agenda[0][0] + 1 if product.agenda else None
+
+
+def row_due(product: Product, book: Rulebook) -> int:
+    """The due time that the product's row says: exact, where its entry in the agenda may be early; NEVER for none."""
+    entry, product.wake_at = product.wake_at, None
+    due_at = next_due(product, book)
+    product.wake_at = entry
+    return NEVER if due_at is None else due_at
+
+
+def awaits_expiry_only(product: Product, book: Rulebook) -> bool:
+    """Whether all that is ahead of an idle product is that the last of it is dropped, under whatever policy."""
+    expiry = _expiry(product, book)
+    return row_due(product, book) >= (NEVER if expiry is None else expiry)

@@ -6,14 +6,15 @@ Everything here is a function of the events applied and the clock. Nobody awaits
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from streams.domain.counters import NEVER
+from streams.domain.cut import Cut
+from streams.domain.dormant import Dormant, RowCodec
 from streams.domain.events import CancellationReverted, ImpressionsCounted, InputEvent
-from streams.domain.judge import Before, evaluate
+from streams.domain.judge import Before, conditions, evaluate, numbers_changed
 from streams.domain.ordinary import ORDINARY
-from streams.domain.outlook import next_due, take_stock
+from streams.domain.outlook import awaits_expiry_only, next_due, take_stock
 from streams.domain.policy import MINUTE_MS
 from streams.domain.product import Product
 from streams.domain.rulebook import Rulebook
@@ -25,33 +26,20 @@ SNAPSHOT_INTERVAL_MS = MINUTE_MS  # at most one snapshot per product and minute,
 APPLIED, REPEAT, LATE = "applied", "repeat", "late"
 
 
-@dataclass(slots=True)
-class Cut:
-    """What has changed since the last cut: rows to write, and outputs to publish, in order.
+class Partition:
+    """The products of a partition, its clock (ms, None before the first accepted event) and its agenda.
 
-    `changed` and `snapshots` are product ids, in order of first change (dicts keep it; the values mean nothing).
-    A changed id without a product was deleted.
+    `products`: those that are awake; the others are `dormant`. `statuses`: how many of both are in each status.
     """
 
-    changed: dict[str, None]
-    transitions: list[Transition]
-    snapshots: dict[str, None]
+    __slots__ = ("_stirs_at", "agenda", "book", "clock", "cut", "dormant", "products", "snapshot_agenda", "statuses")
 
-    @property
-    def is_empty(self) -> bool:
-        """Nothing to write but, perhaps, the clock and the offsets."""
-        return not (self.changed or self.transitions or self.snapshots)
-
-
-class Partition:
-    """The products of a partition, its clock (ms, None before the first accepted event) and its agenda."""
-
-    __slots__ = ("_stirs_at", "agenda", "book", "clock", "cut", "products", "snapshot_agenda", "statuses")
-
-    def __init__(self, book: Rulebook) -> None:
+    def __init__(self, book: Rulebook, codec: RowCodec | None = None) -> None:
+        """Without a `codec` no product can be dormant."""
         self.book = book
         self.clock: int | None = None
         self.products: dict[str, Product] = {}
+        self.dormant = Dormant(codec)
         self.statuses = [0] * len(STATUS_NAMES)
         # Heaps of (time, product id); an entry counts only while it is the one the product knows of.
         self.agenda: list[tuple[int, str]] = []
@@ -64,6 +52,31 @@ class Partition:
         """What has changed since this was last called."""
         cut, self.cut = self.cut, Cut({}, [], {})
         return cut
+
+    # -- who is there
+
+    @property
+    def size(self) -> int:
+        """How many products there are, awake or dormant."""
+        return len(self.products) + len(self.dormant.rows)
+
+    def find(self, product_id: str) -> Product | None:
+        """The product, awake; None if there is none. Raises what reading a damaged row of it does."""
+        product = self.products.get(product_id)
+        if product is None and self.clock is not None:
+            product = self._wake(product_id, self.clock)
+        return product
+
+    def _wake(self, product_id: str, now: int) -> Product | None:
+        """A dormant product, awake and caught up to `now`, before which nothing is due for it."""
+        product = self.dormant.take(product_id, now)
+        if product is None:
+            return None
+        status = product.status
+        if self._take_in(product, now):
+            return product
+        self.statuses[status] -= 1
+        return None
 
     # -- the clock
 
@@ -91,6 +104,8 @@ class Partition:
         while agenda and agenda[0][0] <= to:
             at, product_id = heappop(agenda)
             product = products.get(product_id)
+            if product is None and self.dormant.is_due(product_id, at):
+                product = self._wake(product_id, at - 1)
             if product is None or product.wake_at != at:
                 continue
             product.wake_at = None
@@ -109,16 +124,33 @@ class Partition:
 
     def _run_all(self, effective: int) -> None:
         """A policy takes effect: every product is evaluated, whether anything else is due for it or not."""
-        for product_id in sorted(self.products):
-            self._run_due(self.products[product_id], effective, takes_effect=True)
+        for product_id in sorted(self.products.keys() | self.dormant.rows.keys()):
+            product = self.products.get(product_id)
+            if product is not None:
+                self._run_due(product, effective, takes_effect=True)
+            else:
+                self._review(product_id, effective)
+
+    def _review(self, product_id: str, effective: int) -> None:
+        """A policy takes effect on a dormant product: it sleeps on, unless that changes what its row says."""
+        row = self.dormant.rows[product_id]
+        product = self._wake(product_id, effective - 1)
+        if product is None:
+            return
+        entry = product.wake_at
+        self._run_due(product, effective, takes_effect=True)
+        if product_id in self.products and product.wake_at == entry and product_id not in self.cut.changed:
+            del self.products[product_id]
+            self.dormant.rows[product_id] = row
 
     def _run_due(self, product: Product, at: int, *, takes_effect: bool = False) -> None:
         """One evaluation of a product for whatever is due for it at `at`."""
         book = self.book
         changed = product.catch_up(book, at - 1)
         before = Before.of(product)
-        signature = _conditions(product)
+        signature = conditions(product)
         changed = product.catch_up(book, at) or changed
+        plan = product.plan
         if takes_effect:
             product.reselect(book, at)
         if product.leeway > 0 and not product.is_empty:
@@ -127,8 +159,10 @@ class Partition:
             self._enter(product)
             return
         transition = evaluate(product, book, at, before)
-        changed = changed or signature != _conditions(product)
-        self._settle(product, at, transition, changed=changed, numbers_changed=_numbers_changed(product, before))
+        changed = changed or signature != conditions(product)
+        self._settle(product, at, transition, changed=changed, numbers_changed=numbers_changed(product, before))
+        if product.plan is not plan and not awaits_expiry_only(product, book):
+            self.cut.changed[product.id] = None  # the due time that its row says may be late now
 
     # -- events
 
@@ -179,6 +213,8 @@ class Partition:
         if event.occurred_at < now - book.allowed_lateness_ms:
             return LATE
         if product is None:
+            product = self._wake(event.product_id, now)
+        if product is None:
             product = self.products[event.product_id] = Product(event.product_id, book, now)
             self.statuses[CLEAR] += 1
         product.catch_up(book, now)
@@ -188,8 +224,8 @@ class Partition:
             self._settle(product, now, None, changed=True, numbers_changed=False)
             return REPEAT
         transition = evaluate(product, book, now, before, reversion=isinstance(event, CancellationReverted))
-        numbers_changed = isinstance(event, ImpressionsCounted) or _numbers_changed(product, before)
-        self._settle(product, now, transition, changed=True, numbers_changed=numbers_changed)
+        shown = isinstance(event, ImpressionsCounted) or numbers_changed(product, before)
+        self._settle(product, now, transition, changed=True, numbers_changed=shown)
         return APPLIED
 
     # -- after an evaluation
@@ -266,30 +302,20 @@ class Partition:
         Whatever was due since then changed nothing of it, or its row would be later: so it catches up, unjudged.
         """
         assert self.clock is not None
-        product.catch_up(self.book, self.clock)
+        product.wake_at = None
+        if self._take_in(product, self.clock):
+            self.statuses[product.status] += 1
+
+    def _take_in(self, product: Product, now: int) -> bool:
+        """Count a product that was read among those that are awake, unless nothing of it is left by `now`."""
+        product.catch_up(self.book, now)
         if product.is_empty and product.sequence == 0:
             self.cut.changed[product.id] = None  # its row is due to be deleted
-            return
+            return False
         self.products[product.id] = product
-        self.statuses[product.status] += 1
         take_stock(product)
-        product.wake_at = None
         product.due_at = next_due(product, self.book)
         self._enter(product)
         if product.snapshot_pending:
             self._ask_for_snapshot(product)
-
-
-def _numbers_changed(product: Product, before: Before) -> bool:
-    """Whether a number that a flagged product's snapshot shows has changed."""
-    if product.status == CLEAR or (product.totals == before.totals and product.plan is before.plan):
-        return False
-    pairs = zip(product.plan.rules, before.plan.rules, strict=True)
-    return any(rule.counts(product.totals) != old.counts(before.totals) for rule, old in pairs)
-
-
-def _conditions(product: Product) -> tuple[object, ...] | None:
-    """The levels and what is held, to tell whether an evaluation changed any of it."""
-    if product.states is None:
-        return None
-    return tuple((s.level, s.since, s.breach_since, s.exit_since) for s in product.states)
+        return True

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from streams.codecs.dead_letters import VALUE_BYTES_HEADER, VALUE_SHA256_HEADER, dead_letter
 from streams.codecs.meta import Meta, Outbox, OutboxEntry, epoch_headers
 from streams.codecs.outputs import encode_snapshot, encode_transition, transition_headers
-from streams.domain.partition import Cut, Partition
+from streams.domain.cut import Cut
+from streams.domain.partition import Partition
 from streams.domain.reasons import snapshot_of
 from streams.domain.transitions import CLEAR
 from streams.engine.log_writer import Row

@@ -28,7 +28,8 @@ from streams.codecs.meta import (
     outbox_key,
 )
 from streams.codecs.row import RowError, RowWriter, product_of
-from streams.domain.partition import Cut, Partition
+from streams.domain.cut import Cut
+from streams.domain.partition import Partition
 from streams.engine.changelog import LogState, Restored
 from streams.engine.cut import (
     Flush,

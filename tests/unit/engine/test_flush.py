@@ -11,7 +11,8 @@ import pytest
 
 from streams.codecs.meta import META_KEY, encode_meta, epoch_headers
 from streams.codecs.refusals import Reason, Refused
-from streams.domain.partition import Cut, Partition
+from streams.domain.cut import Cut
+from streams.domain.partition import Partition
 from streams.domain.policy import PolicySet
 from streams.domain.rulebook import Rulebook
 from streams.domain.transitions import STATUS_NAMES

@@ -9,7 +9,8 @@ from random import SystemRandom
 import pytest
 
 from streams.codecs.meta import CLAIM_KEY, META_KEY, encode_meta, epoch_headers, epoch_of
-from streams.domain.partition import Cut, Partition
+from streams.domain.cut import Cut
+from streams.domain.partition import Partition
 from streams.engine.batch import RecordBatch
 from streams.engine.changelog import LogState
 from streams.engine.cut import Flush
