@@ -92,10 +92,11 @@ def lay_down(partition: Partition, found: list[DormantRow]) -> None:
     heapify(agenda)
 
 
-def wake_all(partition: Partition) -> None:
-    """Wake every dormant product, to look at it. Raises what reading a damaged row does."""
+def wake_all(partition: Partition) -> dict[str, Product]:
+    """All products, awake, to look at them. Raises what reading a damaged row does."""
     for product_id in list(partition.dormant.rows):
         partition.find(product_id)
+    return partition.products
 
 
 def put_to_sleep(partition: Partition, product: Product) -> bool:

@@ -16,7 +16,7 @@ the partition is claimed: the claim would fence the newer worker that wrote them
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Generator, Set
 from dataclasses import dataclass, field
 
 from streams.codecs import meta as meta_rows
@@ -32,14 +32,21 @@ from streams.codecs.meta import (
     epoch_of,
     outbox_key,
 )
-from streams.codecs.row import PAGE_PREFIX, RowError, decode_product, product_of
+from streams.codecs.row import PAGE_PREFIX, RowError, decode_product, due_and_status, due_of, product_of
+from streams.domain.dormant import DormantRow, lay_down, put_to_sleep
 from streams.domain.partition import Partition
 from streams.domain.rulebook import Rulebook
 from streams.engine.batch import RecordBatch
+from streams.engine.dormant import DormantRows, unreadable
 from streams.errors import LogCut, UserError
 
-# The versions of rows that this program reads, of whatever kind: the first byte of each.
-READ_VERSIONS = frozenset((product_rows.VERSION, meta_rows.VERSION))
+# The versions of rows that this program reads: the first byte of each. Those of products, and those of other kinds.
+READ_VERSIONS = product_rows.READ_VERSIONS
+OTHER_VERSIONS = frozenset((product_rows.PAGE_VERSION, meta_rows.VERSION))
+
+# Between two pauses of a recovery, in which the event loop has its turn: some 5 ms of work.
+_ROWS_AT_ONCE = 5_000
+_PRODUCTS_AT_ONCE = 100
 
 
 @dataclass(slots=True)
@@ -94,10 +101,14 @@ class LogState:
 
         What no longer counts is not looked at, be it void or overwritten: it may be gone by compaction at any time.
         """
-        found = {row[0] for row in self.rows.values() if row}
-        if self.meta:
-            found.add(self.meta[0])
+        rows = self.rows
+        found = {row[0] for row in rows.values() if row}
         unknown = found - READ_VERSIONS
+        # No UTF-8 text, and so no product's key, begins with a byte as high as those of pages and the outbox.
+        others = {row[0] for row in (rows[key] for key in rows if key >= OUTBOX_PREFIX) if row}
+        if self.meta:
+            others.add(self.meta[0])
+        unknown |= others - OTHER_VERSIONS
         if unknown:
             newer = max(unknown) > max(READ_VERSIONS)
             raise UserError(
@@ -112,7 +123,7 @@ class LogState:
         try:
             return Meta() if self.meta is None else decode_meta(self.meta)
         except RowError as error:
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
 
     def decode_outbox(self) -> Outbox:
         """What the last complete cut publishes. Raises RowError if part of it is not there."""
@@ -137,18 +148,30 @@ class Restored:
 
 
 def restore_partition(state: LogState, book: Rulebook) -> Restored:
-    """What the last complete cut says.
+    """What the last complete cut says; `restoring` at one go."""
+    steps = restoring(state, book)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            restored: Restored = done.value
+            return restored
+
+
+def restoring(state: LogState, book: Rulebook) -> Generator[None, None, Restored]:
+    """Restores what the last complete cut says, in steps of some milliseconds.
 
     Raises UserError if a row cannot be read: going on without it would count its events as never seen. LogCut if rows
-    are missing.
+    are missing. What is wrong with a row of a product that stays dormant is found when the product wakes.
     """
     state.require_known_versions()
     try:
-        restored = Restored(Partition(book), state.decode_meta(), state.decode_outbox(), {})
-        _restore_products(state.rows, restored, book)
+        partition = Partition(book, DormantRows(book))
+        restored = Restored(partition, state.decode_meta(), state.decode_outbox(), {})
+        yield from _restore_products(state.rows, restored)
     except RowError as error:
-        raise _unreadable(error) from error
-    meta, found = restored.meta, len(restored.partition.products)
+        raise unreadable(error) from error
+    meta, found = restored.meta, restored.partition.size
     if meta.lands_at > state.meta_offset or found != (found if meta.products is None else meta.products):
         raise LogCut(
             f"the changelog has lost state: its last cut, at offset {state.meta_offset}, was written for offset "
@@ -158,30 +181,47 @@ def restore_partition(state: LogState, book: Rulebook) -> Restored:
     return restored
 
 
-def _unreadable(error: RowError) -> UserError:
-    return UserError(
-        f"the changelog cannot be read: {error}. Use the version of this program that wrote it, or start anew under "
-        "another app_id (FLAGGED_APP_ID) with the input replayed"
-    )
-
-
 def _listed(versions: Set[int]) -> str:
     return ", ".join(map(str, sorted(versions)))
 
 
-def _restore_products(rows: dict[bytes, bytes], restored: Restored, book: Rulebook) -> None:
-    clock = restored.partition.clock = restored.meta.clock
+def _restore_products(rows: dict[bytes, bytes], restored: Restored) -> Generator[None]:
+    """Products that are not due yet stay dormant. The others, those with pages or a snapshot pending, and all where the
+    rules are not those that their due times were found by, are read; then those of them sleep that may."""
+    partition, clock = restored.partition, restored.meta.clock
     if clock is None:
         return
+    partition.clock = clock
     pages: dict[bytes, dict[int, bytes]] = {}
-    headers: list[tuple[bytes, bytes]] = []
-    for key, row in rows.items():
-        if key.startswith(PAGE_PREFIX):
-            pages.setdefault(key[5:], {})[int.from_bytes(key[1:5], "big")] = row
-        elif not key.startswith(OUTBOX_PREFIX):
-            headers.append((key, row))
-    for key, row in headers:
-        product, page_count = decode_product(product_of(key), row, pages.get(key, {}), book, clock)
-        restored.partition.restore(product)
-        if page_count:
-            restored.pages[product.id] = page_count
+    for key in [key for key in rows if key.startswith(PAGE_PREFIX)]:
+        pages.setdefault(key[5:], {})[int.from_bytes(key[1:5], "big")] = rows[key]
+    same_rules = restored.meta.rules == partition.book.digest
+    dormant: list[DormantRow] = []
+    to_read: list[tuple[bytes, bytes]] = []
+    for number, (key, row) in enumerate(rows.items()):
+        if number % _ROWS_AT_ONCE == 0:
+            yield
+        if key >= OUTBOX_PREFIX:
+            continue
+        found = due_and_status(row)
+        if found is not None and found[0] > clock and same_rules and key not in pages:
+            dormant.append(DormantRow(product_of(key), row, *found))
+        else:
+            to_read.append((key, row))
+    lay_down(partition, dormant)
+    for number, (key, row) in enumerate(to_read):
+        if number % _PRODUCTS_AT_ONCE == 0:
+            yield
+        _read_product(restored, key, row, pages.get(key, {}))
+
+
+def _read_product(restored: Restored, key: bytes, row: bytes, pages: dict[int, bytes]) -> None:
+    partition, clock = restored.partition, restored.partition.clock
+    assert clock is not None
+    product, page_count = decode_product(product_of(key), row, pages, partition.book, clock)
+    partition.restore(product)
+    if page_count:
+        restored.pages[product.id] = page_count
+    if row[0] != 1 and product.due_at is not None and product.due_at < due_of(row):
+        partition.cut.changed[product.id] = None  # other rules than those it was written by make it due earlier
+    put_to_sleep(partition, product)

@@ -87,7 +87,7 @@ def snapshot_rows(partition: Partition, product_ids: Iterable[str], epoch: int) 
     headers = epoch_headers(epoch)
     records: list[Row] = []
     for product_id in product_ids:
-        product = partition.products.get(product_id)
+        product = partition.find(product_id)
         value = None
         if product is not None and product.status != CLEAR:
             value = encode_snapshot(snapshot_of(product, partition.book, product.as_of))

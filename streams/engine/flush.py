@@ -29,6 +29,7 @@ from streams.codecs.meta import (
 )
 from streams.codecs.row import RowError, RowWriter, product_of
 from streams.domain.cut import Cut
+from streams.domain.dormant import rest
 from streams.domain.partition import Partition
 from streams.engine.changelog import LogState, Restored
 from streams.engine.cut import (
@@ -47,6 +48,9 @@ from streams.engine.log_writer import BatchTooLarge, Row
 from streams.engine.processor import PartitionProcessor, Tally, Wall
 from streams.errors import LogCut
 
+# Products that a partition keeps awake where nobody has set another limit.
+AWAKE_MAX = 1 << 62
+
 
 class Fenced(Exception):
     """Another worker has taken the partition: this one must publish nothing more of it."""
@@ -58,7 +62,8 @@ class Flusher:
     `epoch` is this writer's; `expected` the offset at which its next batch must land. `outbox_stands`: what the last
     cut has in its outbox was published, but stands in the log still; another cut spares the next owner from
     publishing it again. `prepared_positions` are those of the last cut that was encoded, `durable_positions` those of
-    the last one that is durable and published.
+    the last one that is durable and published. `awake_max`: of so many products at the most the partition keeps more
+    than the row.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class Flusher:
         self.expected = 0
         self.flush_number = 0
         self.outbox_stands = False
+        self.awake_max = AWAKE_MAX
         self.rows = RowWriter()
         self.durable_positions: list[int] = []
         self.prepared_positions: list[int] = []
@@ -132,7 +138,10 @@ class Flusher:
     # -- a cut
 
     def prepare(self, processor: PartitionProcessor, cut: Cut, tally: Tally) -> Flush:
-        """Encode a cut as of now; nothing is sent. Later changes of the partition are in later cuts."""
+        """Encode a cut as of now; nothing is sent. Later changes of the partition are in later cuts.
+
+        Then products that have not changed for long go to sleep, if too many are awake.
+        """
         for product_id in sorted(self._stale_snapshots):
             cut.snapshots[product_id] = None
         self._stale_snapshots = set()
@@ -150,15 +159,18 @@ class Flusher:
             outbox_rows=self._outbox_rows,
             snapshots_end=self._expected_snapshot,
             lands_at=self.expected,
-            products=len(partition.products),
+            products=partition.size,
+            rules=partition.book.digest,
         )
         self.prepared_positions = meta.positions
+        snapshots = snapshot_rows(partition, cut.snapshots, self.epoch)
+        rest(partition, cut.changed, self.awake_max)
         return Flush(
             rows=rows,
             meta=meta,
             outbox=outbox,
             dead_letters=[dead_letter_row(letter, self.topics) for letter in tally.dead_letters],
-            snapshots=snapshot_rows(partition, cut.snapshots, self.epoch),
+            snapshots=snapshots,
             size=sum(map(row_size, rows)),
         )
 
@@ -176,8 +188,12 @@ class Flusher:
             product = partition.products.get(product_id)
             if product is not None:
                 product.touched = None  # nobody knows what of it is good: all of its pages are written
+        dormant = partition.dormant.rows
         for product_id in cut.changed:
-            written.update(self.rows.encode(product_id, partition.products.get(product_id)))
+            if product_id in dormant:  # its row was overwritten
+                written[product_id.encode()] = dormant[product_id]
+            else:
+                written.update(self.rows.encode(product_id, partition.products.get(product_id), partition.book))
         written.update((outbox_key(index), None) for index in range(len(outbox_rows), self._outbox_rows))
         written.update(outbox_rows)
         headers = epoch_headers(self.epoch)

@@ -147,7 +147,7 @@ class Judge:
         require(partition.statuses == wanted.statuses, f"{whose}: the statuses are the backtest's")
         require(partition.clock == wanted.clock, f"{whose}: the clock is the backtest's", partition.clock)
         for product_id, product in wanted.products.items():
-            same = partition.products.get(product_id)
+            same = partition.find(product_id)
             require(
                 (same.sequence if same else 0) == product.sequence, f"{whose}: sequences are the backtest's", product_id
             )

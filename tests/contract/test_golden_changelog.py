@@ -25,6 +25,7 @@ from streams.codecs.meta import (
     outbox_key,
 )
 from streams.codecs.row import PAGE_PREFIX, RowWriter, decode_product
+from streams.domain.dormant import wake_all
 from streams.domain.partition import Partition
 from streams.domain.transitions import STATUS_NAMES
 from streams.engine.changelog import restore_partition
@@ -56,7 +57,7 @@ def broker_with(golden: Golden) -> FakeBroker:
 def kept(partition: Partition) -> dict[str, dict[str, Any]]:
     """All that is kept of each product, as of the partition's clock."""
     assert partition.clock is not None
-    for product in partition.products.values():
+    for product in wake_all(partition).values():
         product.catch_up(partition.book, partition.clock)
     return {product.id: product_view(product) for product in partition.products.values()}
 
@@ -104,7 +105,7 @@ def test_it_holds_what_an_upgrade_may_meet(golden: Golden) -> None:
 
     state = log_state(broker_with(golden))
     restored = restore_partition(state, golden.book)
-    products = restored.partition.products.values()
+    products = wake_all(restored.partition).values()
     assert {product.status for product in products} == set(range(len(STATUS_NAMES)))
     assert any(product.is_empty and product.sequence for product in products), "only a sequence is left"
     assert any(restored.pages.values())
@@ -159,7 +160,7 @@ def test_rows_are_written_as_they_were() -> None:
         }
         product, page_count = decode_product(key.decode(), header, pages, golden.book, meta.clock)
         product.touched = None  # so that all pages are written
-        written.update(RowWriter({product.id: page_count}).encode(product.id, product))
+        written.update(RowWriter({product.id: page_count}).encode(product.id, product, golden.book))
     assert written == state.rows
     assert encode_meta(decode_meta(state.meta or b"")) == state.meta
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from streams.codecs.event_lines import InputRecord
 from streams.codecs.meta import CLAIM_KEY, META_KEY, encode_meta, epoch_headers
+from streams.domain.dormant import wake_all
 from streams.domain.partition import Partition
 from streams.domain.policy import PolicySet
 from streams.domain.rulebook import Rulebook
@@ -211,7 +212,7 @@ def products_of(pipeline: Pipeline) -> dict[str, tuple[object, ...]]:
     clock = pipeline.partition.clock
     assert clock is not None
     found: dict[str, tuple[object, ...]] = {}
-    for product in pipeline.partition.products.values():
+    for product in wake_all(pipeline.partition).values():
         product.catch_up(pipeline.partition.book, clock)
         if product.is_empty:
             continue

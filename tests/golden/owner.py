@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from streams.codecs.event_lines import InputRecord
+from streams.domain.dormant import wake_all
 from streams.domain.policy import METRICS, PolicySet
 from streams.domain.product import Product
 from streams.domain.rulebook import Rulebook
@@ -105,7 +106,7 @@ def told(state: LogState, restored: Restored) -> dict[str, Any]:
             "transitions": [f"{entry.product_id}:{entry.sequence}" for entry in restored.outbox.transitions],
             "snapshots": restored.outbox.snapshots,
         },
-        "products": {product.id: _told(product, restored) for product in restored.partition.products.values()},
+        "products": {product.id: _told(product, restored) for product in wake_all(restored.partition).values()},
     }
 
 

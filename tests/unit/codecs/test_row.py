@@ -34,7 +34,7 @@ class Table:
 
     def write(self) -> list[Row]:
         """Write the product as it stands; the rows of this cut."""
-        written = self.writer.encode("P1", self.scene.partition.products.get("P1"))
+        written = self.writer.encode("P1", self.scene.partition.products.get("P1"), self.scene.partition.book)
         for key, value in written:
             if value is None:
                 self.rows.pop(key, None)
@@ -95,7 +95,7 @@ def test_the_plan_is_that_of_the_partitions_clock() -> None:
 
 
 def test_a_product_that_is_gone_is_a_tombstone() -> None:
-    assert RowWriter().encode("P1", None) == [(KEY, None)]
+    assert RowWriter().encode("P1", None, Scene().partition.book) == [(KEY, None)]
 
 
 def test_a_sequence_alone_is_a_row_of_its_own() -> None:
@@ -189,7 +189,7 @@ def test_what_leaves_a_page_by_age_alone_is_left_out_when_it_is_read() -> None:
     product = scene.partition.products["P1"]
     assert set(product.seen) == {"new"}
     before = dict(table.rows)
-    header = RowWriter(table.writer.pages).encode("P1", product)[0]
+    header = RowWriter(table.writer.pages).encode("P1", product, scene.partition.book)[0]
     # As it is after a cut that had other reasons to keep its pages.
     table.rows = before | {KEY: before[KEY]}
     read, _ = decode_product(

@@ -12,6 +12,7 @@ import pytest
 from streams.codecs.meta import META_KEY, encode_meta, epoch_headers
 from streams.codecs.refusals import Reason, Refused
 from streams.domain.cut import Cut
+from streams.domain.dormant import wake_all
 from streams.domain.partition import Partition
 from streams.domain.policy import PolicySet
 from streams.domain.rulebook import Rulebook
@@ -162,7 +163,7 @@ async def test_a_cut_without_its_meta_row_never_was(monkeypatch: pytest.MonkeyPa
     assert len(log.batches) > batches
     log.forbidden.clear()
     restored = await Owner(log).take_over()
-    assert set(restored.partition.products) == {"A"}
+    assert set(wake_all(restored.partition)) == {"A"}
 
 
 @in_loop
@@ -203,7 +204,7 @@ async def test_a_zombies_rows_are_written_again() -> None:
     assert last[b"\x80"] is None, "nobody's row, which must not stop the owner either"
     assert len(last[b"A"] or b"") > 3
     restored = await Owner(log).take_over()
-    assert set(restored.partition.products) == {"A", "B", "C"}
+    assert set(wake_all(restored.partition)) == {"A", "B", "C"}
 
 
 @in_loop
@@ -231,7 +232,7 @@ async def test_a_cut_that_lands_before_the_claim_is_honoured() -> None:
 
     log.before["changelog"] = land
     restored = await Owner(log).take_over()
-    assert set(restored.partition.products) == {"A"}
+    assert set(wake_all(restored.partition)) == {"A"}
     assert log.transitions() == ["A:1"]
 
 
