@@ -17,7 +17,7 @@ from streams.engine.backtest import BacktestResult
 from streams.engine.batch import Headers, RecordBatch
 from streams.engine.changelog import LogState, restore_partition
 from streams.engine.cut import OutputTopics
-from streams.engine.flush import Flusher
+from streams.engine.flush import AWAKE_MAX, Flusher
 from streams.engine.processor import ClockMode, PartitionProcessor, Wall
 from tests.core.logs import Logs
 
@@ -171,6 +171,7 @@ class Risks:
     restart: float = 0.4
     torn: float = 0.3  # of the restarts
     haunted: float = 0.1
+    asleep: float = 0.5  # of the cuts
     sizes: tuple[int, ...] = (1, 7, 1000)
 
 
@@ -184,6 +185,7 @@ def run_pipeline(
     pipeline, risks = Pipeline(policies), risks or Risks()
     while pipeline.feed(logs, risks.sizes, random):
         if random.random() < risks.cut:
+            pipeline.flusher.awake_max = random.choice((0, 1)) if random.random() < risks.asleep else AWAKE_MAX
             pipeline.cut()
         if random.random() < risks.haunted:
             pipeline.haunt(random)
