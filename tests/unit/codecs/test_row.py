@@ -6,8 +6,22 @@ import msgspec
 import pytest
 
 from streams.codecs import row
-from streams.codecs.row import PAGE_PREFIX, Row, RowError, RowWriter, decode_product, line_item, page_key, page_of
+from streams.codecs.row import (
+    PAGE_PREFIX,
+    Row,
+    RowError,
+    RowWriter,
+    decode_product,
+    due_and_status,
+    due_of,
+    line_item,
+    page_key,
+    page_of,
+    with_due,
+)
+from streams.domain.counters import NEVER
 from streams.domain.product import Product
+from streams.domain.transitions import AT_RISK, CLEAR
 from tests.core.scene import BUCKET_MS, DAY_MS, FEES, HOUR_MS, STOCK, T0, Scene, policy
 from tests.unit.codecs.row_views import product_view
 
@@ -105,7 +119,7 @@ def test_a_sequence_alone_is_a_row_of_its_own() -> None:
     scene.until(T0 + 400 * DAY_MS)
     table = Table(scene)
     ((key, value),) = table.write()
-    assert (key, value) == (KEY, b"\x01\x91\x05")
+    assert (key, value) == (KEY, b"\x02" + NEVER.to_bytes(8, "big") + b"\x00\x91\x05")
     product, pages = table.read()
     assert (product.sequence, product.is_empty, pages, product.as_of) == (5, True, 0, scene.clock)
 
@@ -206,9 +220,9 @@ def _pages(rows: dict[bytes, bytes]) -> dict[int, bytes]:
 def _with_pages(new_header: bytes | None, old_header: bytes) -> bytes:
     """The new header, but with the pages of the old one instead of items of its own."""
     assert new_header is not None
-    values, old = msgspec.msgpack.decode(new_header[1:]), msgspec.msgpack.decode(old_header[1:])
+    values, old = msgspec.msgpack.decode(new_header[10:]), msgspec.msgpack.decode(old_header[10:])
     values[-2:] = old[-2:]
-    return row._row(values)
+    return new_header[:9] + bytes((new_header[9] | row.AT_ONCE,)) + msgspec.msgpack.encode(values)
 
 
 @small_pages
@@ -243,9 +257,55 @@ def test_rows_that_cannot_be_read_are_refused() -> None:
     table = Table(scene)
     table.write()
     good = table.rows[KEY]
-    for bad in (b"", b"\x02" + good[1:], good[:-1], b"\x01\x01", b"\x01\x90", b"\x01\x92\x01\x02", good + b"\x00"):
+    bad = [b"", b"\x03" + good[1:], b"\x01" + good[1:], good[:-1], good + b"\x00", good[:9], good[:10], good[:1]]
+    bad += [b"\x01\x01", b"\x01\x90", b"\x01\x92\x01\x02", good[:10] + b"\x91\x00", good[:10] + b"\x92\x01\x02"]
+    # A status that is not the product's, none at all, and a due time beyond all.
+    bad += [good[:9] + bytes((status,)) + good[10:] for status in (1, 4, 0x80)] + [b"\x02\xff" + good[2:]]
+    for value in bad:
         with pytest.raises(RowError):
-            decode_product("P1", bad, {}, scene.partition.book, T0)
+            decode_product("P1", value, {}, scene.partition.book, T0)
+
+
+def test_a_row_says_when_its_product_is_due_and_what_its_status_is() -> None:
+    scene = Scene(policy(metrics={STOCK: {"n_min": 1, "k_min": 1, "at_risk": "0.01"}}))
+    table = Table(scene)
+    placed(scene, range(2))
+    table.write()
+    expiry = (T0 // BUCKET_MS + scene.partition.book.held_buckets) * BUCKET_MS
+    assert due_and_status(table.rows[KEY]) == (expiry, CLEAR)
+    # Where time alone could open a gate, the row says when: with its second and third line late, for two are to come.
+    placed(scene, range(2, 5))
+    table.write()
+    assert due_and_status(table.rows[KEY]) == (T0 + HOUR_MS + 1, CLEAR)
+    scene.cancelled("O000", T0 + 1)
+    table.write()
+    assert due_and_status(table.rows[KEY]) == (T0 + HOUR_MS + 1, AT_RISK)
+    # Another number within the minute: its snapshot is pending, and so it must be read when the partition is.
+    scene.impressions(T0 + 2, 1)
+    table.write()
+    assert due_and_status(table.rows[KEY]) is None
+    assert table.read()[0].snapshot_pending
+
+
+@small_pages
+def test_a_product_with_pages_cannot_be_left_as_a_row() -> None:
+    scene = Scene()
+    table = Table(scene)
+    placed(scene, range(9))
+    table.write()
+    assert due_and_status(table.rows[KEY]) is None
+
+
+def test_what_cannot_be_told_from_a_row_is_not_told() -> None:
+    scene = Scene()
+    table = Table(scene)
+    placed(scene, range(1))
+    table.write()
+    good = table.rows[KEY]
+    for bad in (b"", good[:9], b"\x01" + good[1:], b"\x03" + good[1:], good[:9] + b"\x04" + good[10:]):
+        assert due_and_status(bad) is None
+    assert due_and_status(with_due(good, 7)) == (7, CLEAR)
+    assert due_of(with_due(good, 7)) == 7
 
 
 @small_pages

@@ -208,6 +208,7 @@ def test_a_part_of_the_outbox_that_is_missing_is_told() -> None:
     ("key", "value"),
     [
         (b"P1", b"\x02\x91\x01"),
+        (b"P1", b"\x03\x91\x01"),
         (b"P1", b"\x01\x92\x01\x02"),
         (b"P1", b""),
         (b"\xfbP1", b"\x01\x91\x01"),
