@@ -24,8 +24,10 @@ from streams.codecs.meta import (
     epoch_headers,
     outbox_key,
 )
-from streams.codecs.row import PAGE_PREFIX, RowWriter, decode_product
+from streams.codecs.row import PAGE_PREFIX, RowWriter, decode_product, due_and_status, due_of, with_due
+from streams.domain.counters import NEVER
 from streams.domain.dormant import wake_all
+from streams.domain.outlook import take_stock
 from streams.domain.partition import Partition
 from streams.domain.transitions import STATUS_NAMES
 from streams.engine.changelog import restore_partition
@@ -120,6 +122,12 @@ def test_it_holds_what_an_upgrade_may_meet(golden: Golden) -> None:
     assert any(product.seen and product.high_fees and product.impressions for product in products)
     ends = [len(log) for log in golden.logs]
     assert all(0 < passed < end for passed, end in zip(golden.positions, ends, strict=True)), "every topic goes on"
+    if golden.version > 1:
+        clock = restored.meta.clock
+        assert clock is not None
+        dues = [found[0] for found in map(due_and_status, state.rows.values()) if found]
+        assert any(due <= clock for due in dues) and any(clock < due < NEVER for due in dues) and NEVER in dues
+        assert restored.meta.rules == golden.book.digest
     causes = {json.loads(value)["cause"] for value in golden.transitions}
     assert {"policy_changed", "threshold_breach", "resolved_expired", "window_expired", "recovered"} <= causes
 
@@ -146,7 +154,7 @@ def test_it_says_the_same_once_it_is_compacted(golden: Golden) -> None:
 
 
 def test_rows_are_written_as_they_were() -> None:
-    """Byte for byte: so the version that wrote them can take the partition back."""
+    """Byte for byte, but for when a product is due: so the version that wrote them can take the partition back."""
     golden = load(row.VERSION)
     state = log_state(broker_with(golden))
     meta, outbox = state.decode_meta(), state.decode_outbox()
@@ -160,7 +168,9 @@ def test_rows_are_written_as_they_were() -> None:
         }
         product, page_count = decode_product(key.decode(), header, pages, golden.book, meta.clock)
         product.touched = None  # so that all pages are written
+        take_stock(product)
         written.update(RowWriter({product.id: page_count}).encode(product.id, product, golden.book))
+        written[key] = with_due(written[key] or b"", due_of(header))
     assert written == state.rows
     assert encode_meta(decode_meta(state.meta or b"")) == state.meta
 
