@@ -5,8 +5,8 @@ lines and fees is a header row and pages, so that a cut writes what changed and 
 page that the CRC of its id says. All rows of a product are written in one cut, so they always fit together.
 
 Between its version and its array a header row has what a reader must know of a product that it leaves as it is: when
-the product is due (8 bytes, ms; NEVER for never; it may be early, not late), and its status (1 byte), with a bit that
-says that the product cannot be left (`AT_ONCE`). Version 1 has neither; it is read still.
+the product is due (8 bytes, ms; NEVER for never; it may be early, not late), and its status (1 byte), with bits that
+say that it has pages, or a snapshot pending. Version 1 has neither; it is read still.
 
 Keys: a product's header is its id in UTF-8; a page is 0xFF, the page number (4 bytes, big-endian) and the id. No UTF-8
 text begins with 0xFF or 0xFE, the meta row's key (`meta`), so no product can be mistaken for either.
@@ -30,7 +30,7 @@ from streams.domain.lines import Line, LineKey
 from streams.domain.outlook import row_due
 from streams.domain.product import Product
 from streams.domain.rulebook import Rulebook
-from streams.domain.transitions import CLEAR, STATUS_NAMES
+from streams.domain.transitions import CLEAR
 
 # Of header rows, as they are written and as they are read; and of pages.
 VERSION = 2
@@ -38,9 +38,12 @@ READ_VERSIONS = frozenset((1, VERSION))
 PAGE_VERSION = 1
 PAGE_PREFIX = b"\xff"
 
-# Bit of the status byte: the product has pages or a snapshot pending, so that it must be read when the partition is.
-AT_ONCE = 0x80
+# Bits of the status byte beside the status.
+HAS_PAGES, PENDING = 0x40, 0x80
 _prefix = struct.Struct(">BQB")
+read_prefix = _prefix.unpack_from
+"""Version, due time and status byte of a header row of this version. Raises struct.error for a row that is too short.
+Of a row of version 1 only the version means anything."""
 
 # Below this many items a product is one row: some 10 KB, which a cut may write whole.
 PAGED_FROM = 256
@@ -143,17 +146,7 @@ def _header_row(product: Product, pages: int, items: list[Any] | None, book: Rul
 
 
 def _status_byte(status: int, pages: int, snapshot_pending: bool) -> int:
-    return status | AT_ONCE if pages or snapshot_pending else status
-
-
-def due_and_status(row: bytes) -> tuple[int, int] | None:
-    """When the product of a header row is due (ms, NEVER for never), and its status, if it may be left as a row; None
-    for one that must be read now, be it only to find out what is wrong with it."""
-    try:
-        version, due_at, status = _prefix.unpack_from(row)
-    except struct.error:
-        return None
-    return (due_at, status) if version == VERSION and status < len(STATUS_NAMES) else None
+    return status | (HAS_PAGES if pages else 0) | (PENDING if snapshot_pending else 0)
 
 
 def due_of(row: bytes) -> int:

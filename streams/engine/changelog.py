@@ -16,8 +16,11 @@ the partition is claimed: the claim would fence the newer worker that wrote them
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Generator, Set
 from dataclasses import dataclass, field
+from heapq import heapify
+from itertools import islice
 
 from streams.codecs import meta as meta_rows
 from streams.codecs import row as product_rows
@@ -32,13 +35,27 @@ from streams.codecs.meta import (
     epoch_of,
     outbox_key,
 )
-from streams.codecs.row import PAGE_PREFIX, RowError, decode_product, due_and_status, due_of, product_of
-from streams.domain.dormant import DormantRow, lay_down, put_to_sleep
+from streams.codecs.row import (
+    HAS_PAGES,
+    PAGE_PREFIX,
+    PENDING,
+    VERSION,
+    RowError,
+    decode_product,
+    due_of,
+    product_of,
+    read_prefix,
+)
+from streams.domain.dormant import Found, Stored, lay_down, put_back, put_to_sleep
 from streams.domain.partition import Partition
 from streams.domain.rulebook import Rulebook
+from streams.domain.transitions import STATUS_NAMES
 from streams.engine.batch import RecordBatch
 from streams.engine.dormant import DormantRows, unreadable
 from streams.errors import LogCut, UserError
+
+Keyed = tuple[bytes, bytes]
+"""A row and its key."""
 
 # The versions of rows that this program reads: the first byte of each. Those of products, and those of other kinds.
 READ_VERSIONS = product_rows.READ_VERSIONS
@@ -186,8 +203,8 @@ def _listed(versions: Set[int]) -> str:
 
 
 def _restore_products(rows: dict[bytes, bytes], restored: Restored) -> Generator[None]:
-    """Products that are not due yet stay dormant. The others, those with pages or a snapshot pending, and all where the
-    rules are not those that their due times were found by, are read; then those of them sleep that may."""
+    """Products that are not due yet stay dormant. The others, those with a snapshot pending, and all of them where the
+    rules are not those that their due times were found by, are read; then those of them sleep again that may."""
     partition, clock = restored.partition, restored.meta.clock
     if clock is None:
         return
@@ -195,24 +212,55 @@ def _restore_products(rows: dict[bytes, bytes], restored: Restored) -> Generator
     pages: dict[bytes, dict[int, bytes]] = {}
     for key in [key for key in rows if key.startswith(PAGE_PREFIX)]:
         pages.setdefault(key[5:], {})[int.from_bytes(key[1:5], "big")] = rows[key]
-    same_rules = restored.meta.rules == partition.book.digest
-    dormant: list[DormantRow] = []
-    to_read: list[tuple[bytes, bytes]] = []
-    for number, (key, row) in enumerate(rows.items()):
-        if number % _ROWS_AT_ONCE == 0:
+    to_read: list[Keyed] = []
+    if restored.meta.rules == partition.book.digest:
+        items = iter(rows.items())
+        while part := list(islice(items, _ROWS_AT_ONCE)):
+            to_read += _leave(part, pages, restored)
             yield
-        if key >= OUTBOX_PREFIX:
-            continue
-        found = due_and_status(row)
-        if found is not None and found[0] > clock and same_rules and key not in pages:
-            dormant.append(DormantRow(product_of(key), row, *found))
-        else:
-            to_read.append((key, row))
-    lay_down(partition, dormant)
+        heapify(partition.agenda)
+    else:
+        to_read += rows.items()
     for number, (key, row) in enumerate(to_read):
+        if key < OUTBOX_PREFIX:
+            _read_product(restored, key, row, pages.get(key, {}))
         if number % _PRODUCTS_AT_ONCE == 0:
             yield
-        _read_product(restored, key, row, pages.get(key, {}))
+
+
+def _leave(part: list[Keyed], pages: dict[bytes, dict[int, bytes]], restored: Restored) -> list[Keyed]:
+    """Leave products dormant that may be; the rows of the others."""
+    found, to_read, clock = Found(), [], restored.partition.clock
+    ids, stored, dues, statuses = found.ids, found.stored, found.dues, found.statuses
+    assert clock is not None
+    for key, row in part:
+        try:
+            version, due_at, status = read_prefix(row)
+            product_id = key.decode()
+        except (struct.error, UnicodeDecodeError):
+            to_read.append((key, row))  # what is wrong with it is told by who reads it
+            continue
+        rows: Stored | None = row
+        if status >= HAS_PAGES or key in pages:
+            rows, status = _with_pages(row, status, pages.get(key, {}))
+        if version != VERSION or due_at <= clock or status >= len(STATUS_NAMES) or rows is None:
+            to_read.append((key, row))
+            continue
+        if rows is not row:
+            restored.pages[product_id] = len(rows) - 1
+        ids.append(product_id)
+        stored.append(rows)
+        dues.append(due_at)
+        statuses.append(status)
+    lay_down(restored.partition, found)
+    return to_read
+
+
+def _with_pages(row: bytes, status: int, pages: dict[int, bytes]) -> tuple[Stored | None, int]:
+    """All rows of a product and its status; None if it cannot be left as they are, for whatever reason."""
+    if not status & HAS_PAGES or status & PENDING or not all(page in pages for page in range(len(pages))):
+        return None, status
+    return (row, *(pages[page] for page in range(len(pages)))), status & ~HAS_PAGES
 
 
 def _read_product(restored: Restored, key: bytes, row: bytes, pages: dict[int, bytes]) -> None:
@@ -222,6 +270,9 @@ def _read_product(restored: Restored, key: bytes, row: bytes, pages: dict[int, b
     partition.restore(product)
     if page_count:
         restored.pages[product.id] = page_count
-    if row[0] != 1 and product.due_at is not None and product.due_at < due_of(row):
+    if row[0] != VERSION:
+        put_to_sleep(partition, product)
+        return
+    if product.due_at is not None and product.due_at < due_of(row):
         partition.cut.changed[product.id] = None  # other rules than those it was written by make it due earlier
-    put_to_sleep(partition, product)
+    put_back(partition, product, (row, *map(pages.__getitem__, range(page_count))) if page_count else row)

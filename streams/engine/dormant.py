@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 from streams.codecs.row import RowError, RowWriter, decode_product, due_of, with_due
-from streams.domain.counters import NEVER
+from streams.domain.dormant import Stored
 from streams.domain.product import Product
 from streams.domain.rulebook import Rulebook
 from streams.errors import UserError
 
 
 class DormantRows:
-    """A `RowCodec` of products that are one row each."""
+    """A `RowCodec`: a product is its header row, or that and its pages, in order."""
 
     def __init__(self, book: Rulebook) -> None:
         self._book = book
 
-    def due_at(self, row: bytes) -> int:
+    def due_at(self, stored: Stored) -> int:
         """As `RowCodec`."""
-        return due_of(row)
+        return due_of(stored if isinstance(stored, bytes) else stored[0])
 
-    def wake(self, product_id: str, row: bytes, clock_ms: int) -> Product:
+    def with_due(self, stored: Stored, due_at: int) -> Stored:
+        """As `RowCodec`."""
+        if self.due_at(stored) == due_at:
+            return stored
+        if isinstance(stored, bytes):
+            return with_due(stored, due_at)
+        return (with_due(stored[0], due_at), *stored[1:])
+
+    def wake(self, product_id: str, stored: Stored, clock_ms: int) -> Product:
         """As `RowCodec`. Raises UserError for a row that cannot be read."""
+        header, pages = (stored, ()) if isinstance(stored, bytes) else (stored[0], stored[1:])
         try:
-            product, _ = decode_product(product_id, row, {}, self._book, clock_ms)
+            product, _ = decode_product(product_id, header, dict(enumerate(pages)), self._book, clock_ms)
         except RowError as error:
             raise unreadable(error) from error
         return product
 
-    def sleep(self, product: Product) -> bytes | None:
+    def sleep(self, product: Product) -> Stored | None:
         """As `RowCodec`."""
         rows = RowWriter().encode(product.id, product, self._book)
-        row = rows[0][1]
-        if len(rows) > 1 or row is None:
-            return None
-        return with_due(row, NEVER if product.wake_at is None else product.wake_at)
+        return None if len(rows) > 1 else rows[0][1]
 
 
 def unreadable(error: RowError) -> UserError:

@@ -185,15 +185,11 @@ class Flusher:
             except RowError:
                 continue  # of the outbox, or of nothing that this program writes
             cut.changed[product_id] = None
-            product = partition.products.get(product_id)
+            product = partition.find(product_id)
             if product is not None:
                 product.touched = None  # nobody knows what of it is good: all of its pages are written
-        dormant = partition.dormant.rows
         for product_id in cut.changed:
-            if product_id in dormant:  # its row was overwritten
-                written[product_id.encode()] = dormant[product_id]
-            else:
-                written.update(self.rows.encode(product_id, partition.products.get(product_id), partition.book))
+            written.update(self.rows.encode(product_id, partition.products.get(product_id), partition.book))
         written.update((outbox_key(index), None) for index in range(len(outbox_rows), self._outbox_rows))
         written.update(outbox_rows)
         headers = epoch_headers(self.epoch)

@@ -7,16 +7,18 @@ import pytest
 
 from streams.codecs import row
 from streams.codecs.row import (
+    HAS_PAGES,
     PAGE_PREFIX,
+    PENDING,
     Row,
     RowError,
     RowWriter,
     decode_product,
-    due_and_status,
     due_of,
     line_item,
     page_key,
     page_of,
+    read_prefix,
     with_due,
 )
 from streams.domain.counters import NEVER
@@ -222,7 +224,7 @@ def _with_pages(new_header: bytes | None, old_header: bytes) -> bytes:
     assert new_header is not None
     values, old = msgspec.msgpack.decode(new_header[10:]), msgspec.msgpack.decode(old_header[10:])
     values[-2:] = old[-2:]
-    return new_header[:9] + bytes((new_header[9] | row.AT_ONCE,)) + msgspec.msgpack.encode(values)
+    return new_header[:9] + bytes((new_header[9] | row.HAS_PAGES,)) + msgspec.msgpack.encode(values)
 
 
 @small_pages
@@ -272,40 +274,32 @@ def test_a_row_says_when_its_product_is_due_and_what_its_status_is() -> None:
     placed(scene, range(2))
     table.write()
     expiry = (T0 // BUCKET_MS + scene.partition.book.held_buckets) * BUCKET_MS
-    assert due_and_status(table.rows[KEY]) == (expiry, CLEAR)
+    assert read_prefix(table.rows[KEY]) == (2, expiry, CLEAR)
     # Where time alone could open a gate, the row says when: with its second and third line late, for two are to come.
     placed(scene, range(2, 5))
     table.write()
-    assert due_and_status(table.rows[KEY]) == (T0 + HOUR_MS + 1, CLEAR)
+    assert read_prefix(table.rows[KEY]) == (2, T0 + HOUR_MS + 1, CLEAR)
     scene.cancelled("O000", T0 + 1)
     table.write()
-    assert due_and_status(table.rows[KEY]) == (T0 + HOUR_MS + 1, AT_RISK)
+    assert read_prefix(table.rows[KEY]) == (2, T0 + HOUR_MS + 1, AT_RISK)
     # Another number within the minute: its snapshot is pending, and so it must be read when the partition is.
     scene.impressions(T0 + 2, 1)
     table.write()
-    assert due_and_status(table.rows[KEY]) is None
+    assert read_prefix(table.rows[KEY]) == (2, T0 + HOUR_MS + 1, AT_RISK | PENDING)
     assert table.read()[0].snapshot_pending
 
 
 @small_pages
-def test_a_product_with_pages_cannot_be_left_as_a_row() -> None:
+def test_a_header_row_says_that_there_are_pages() -> None:
     scene = Scene()
     table = Table(scene)
     placed(scene, range(9))
     table.write()
-    assert due_and_status(table.rows[KEY]) is None
-
-
-def test_what_cannot_be_told_from_a_row_is_not_told() -> None:
-    scene = Scene()
-    table = Table(scene)
-    placed(scene, range(1))
-    table.write()
-    good = table.rows[KEY]
-    for bad in (b"", good[:9], b"\x01" + good[1:], b"\x03" + good[1:], good[:9] + b"\x04" + good[10:]):
-        assert due_and_status(bad) is None
-    assert due_and_status(with_due(good, 7)) == (7, CLEAR)
-    assert due_of(with_due(good, 7)) == 7
+    header = table.rows[KEY]
+    assert header[9] == CLEAR | HAS_PAGES
+    assert read_prefix(with_due(header, 7)) == (2, 7, CLEAR | HAS_PAGES)
+    assert due_of(with_due(header, 7)) == 7
+    assert with_due(header, 7)[10:] == header[10:]
 
 
 @small_pages
