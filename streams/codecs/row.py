@@ -41,6 +41,7 @@ PAGE_PREFIX = b"\xff"
 # Bits of the status byte beside the status.
 HAS_PAGES, PENDING = 0x40, 0x80
 _prefix = struct.Struct(">BQB")
+PREFIX_BYTES = _prefix.size
 read_prefix = _prefix.unpack_from
 """Version, due time and status byte of a header row of this version. Raises struct.error for a row that is too short.
 Of a row of version 1 only the version means anything."""
@@ -218,7 +219,7 @@ def decode_product(
     """
     if not header or header[0] not in READ_VERSIONS:
         raise RowError(_other_version(header, READ_VERSIONS))
-    start = 1 if header[0] == 1 else _prefix.size
+    start = 1 if header[0] == 1 else PREFIX_BYTES
     if header[start : start + 1] == _ALONE:
         (sequence,) = _read(row_shape.read_sequence, product_id, header, start)
         _check_prefix(product_id, header, CLEAR)
@@ -240,7 +241,7 @@ def decode_product(
 
 def _check_prefix(product_id: str, header: bytes, status: int) -> None:
     """That what a header row says before its array fits the array."""
-    if header[0] != 1 and (header[_prefix.size - 1] != status or due_of(header) > NEVER):
+    if header[0] != 1 and (header[PREFIX_BYTES - 1] != status or due_of(header) > NEVER):
         raise _unreadable(product_id, ValueError("what it says of its status does not fit it"))
 
 

@@ -16,11 +16,8 @@ the partition is claimed: the claim would fence the newer worker that wrote them
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Generator, Set
+from collections.abc import Set
 from dataclasses import dataclass, field
-from heapq import heapify
-from itertools import islice
 
 from streams.codecs import meta as meta_rows
 from streams.codecs import row as product_rows
@@ -36,23 +33,11 @@ from streams.codecs.meta import (
     outbox_key,
 )
 from streams.codecs.row import (
-    HAS_PAGES,
-    PAGE_PREFIX,
-    PENDING,
-    VERSION,
     RowError,
-    decode_product,
-    due_of,
-    product_of,
-    read_prefix,
 )
-from streams.domain.dormant import Found, Stored, lay_down, put_back, put_to_sleep
-from streams.domain.partition import Partition
-from streams.domain.rulebook import Rulebook
-from streams.domain.transitions import STATUS_NAMES
 from streams.engine.batch import RecordBatch
-from streams.engine.dormant import DormantRows, unreadable
-from streams.errors import LogCut, UserError
+from streams.engine.dormant import unreadable
+from streams.errors import UserError
 
 Keyed = tuple[bytes, bytes]
 """A row and its key."""
@@ -68,7 +53,10 @@ _PRODUCTS_AT_ONCE = 100
 
 @dataclass(slots=True)
 class LogState:
-    """What has been read of a changelog partition; `next_offset` is where to read on."""
+    """What has been read of a changelog partition; `next_offset` is where to read on.
+
+    `versions`: of all rows, whether they count or not; `other_versions`: of all that are no product's header.
+    """
 
     rows: dict[bytes, bytes] = field(default_factory=dict)
     pending: dict[bytes, bytes | None] = field(default_factory=dict)
@@ -77,9 +65,36 @@ class LogState:
     meta_offset: int = 0
     epoch: int = 0
     next_offset: int = 0
+    versions: set[int] = field(default_factory=set)
+    other_versions: set[int] = field(default_factory=set)
 
     def read(self, batch: RecordBatch) -> None:
         """Read the next batch of the log, by the rules of this module."""
+        keys, headers = batch.keys, batch.headers
+        self._note_versions(keys, batch.values)
+        epoch = epoch_of(headers[0]) if headers else 0
+        if epoch >= self.epoch and None not in keys and headers.count(headers[0] if headers else ()) == len(headers):
+            self._read_of_one(batch, epoch)
+        else:
+            self._read_of_many(batch)
+        self.next_offset = batch.next_offset
+
+    def _read_of_one(self, batch: RecordBatch, epoch: int) -> None:
+        """Rows that are all of the present writer, as nearly all of a log are: stretches between meta rows."""
+        keys, values, start = batch.keys, batch.values, 0
+        self.epoch = epoch if keys else self.epoch
+        while start < len(keys):
+            try:
+                stop = keys.index(META_KEY, start)
+            except ValueError:
+                stop = len(keys)
+            self.pending.update(zip(keys[start:stop], values[start:stop], strict=True))  # type: ignore[arg-type]
+            self.pending.pop(CLAIM_KEY, None)
+            if stop < len(keys):
+                self._commit(values[stop], batch.offsets[stop])
+            start = stop + 1
+
+    def _read_of_many(self, batch: RecordBatch) -> None:
         pending, epoch = self.pending, self.epoch
         last_headers: object = None
         row_epoch = 0
@@ -97,17 +112,25 @@ class LogState:
             elif key != CLAIM_KEY:
                 pending[key] = value  # (2)
         self.epoch = epoch
-        self.next_offset = batch.next_offset
 
     def _commit(self, meta: bytes | None, offset: int) -> None:
-        rows = self.rows
-        for key, value in self.pending.items():
-            if value is None:
-                rows.pop(key, None)
-            else:
-                rows[key] = value
-        self.pending.clear()
+        rows, pending = self.rows, self.pending
+        if None not in pending.values():
+            rows.update(pending)  # type: ignore[arg-type]
+        else:
+            for key, value in pending.items():
+                if value is None:
+                    rows.pop(key, None)
+                else:
+                    rows[key] = value
+        pending.clear()
         self.meta, self.meta_offset = meta, offset
+
+    def _note_versions(self, keys: list[bytes | None], values: list[bytes | None]) -> None:
+        self.versions.update({value[0] for value in values if value})
+        # No UTF-8 text, and so no product's key, begins with a byte as high as those of pages, outbox and meta row.
+        others = {value[0] for key, value in zip(keys, values, strict=True) if key and key >= OUTBOX_PREFIX and value}
+        self.other_versions.update(others)
 
     def stale_keys(self) -> set[bytes]:
         """The keys whose last row in the log is not what it should be; the meta row is in every cut anyway."""
@@ -118,10 +141,10 @@ class LogState:
 
         What no longer counts is not looked at, be it void or overwritten: it may be gone by compaction at any time.
         """
+        if self.versions <= READ_VERSIONS and self.other_versions <= OTHER_VERSIONS:
+            return  # by far the usual case, and known without another look at all rows
         rows = self.rows
-        found = {row[0] for row in rows.values() if row}
-        unknown = found - READ_VERSIONS
-        # No UTF-8 text, and so no product's key, begins with a byte as high as those of pages and the outbox.
+        unknown = {row[0] for row in rows.values() if row} - READ_VERSIONS
         others = {row[0] for row in (rows[key] for key in rows if key >= OUTBOX_PREFIX) if row}
         if self.meta:
             others.add(self.meta[0])
@@ -154,125 +177,5 @@ class LogState:
         return decode_outbox(rows)
 
 
-@dataclass(slots=True)
-class Restored:
-    """A partition as of its last complete cut; `pages`: how many pages its large products have."""
-
-    partition: Partition
-    meta: Meta
-    outbox: Outbox
-    pages: dict[str, int]
-
-
-def restore_partition(state: LogState, book: Rulebook) -> Restored:
-    """What the last complete cut says; `restoring` at one go."""
-    steps = restoring(state, book)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            restored: Restored = done.value
-            return restored
-
-
-def restoring(state: LogState, book: Rulebook) -> Generator[None, None, Restored]:
-    """Restores what the last complete cut says, in steps of some milliseconds.
-
-    Raises UserError if a row cannot be read: going on without it would count its events as never seen. LogCut if rows
-    are missing. What is wrong with a row of a product that stays dormant is found when the product wakes.
-    """
-    state.require_known_versions()
-    try:
-        partition = Partition(book, DormantRows(book))
-        restored = Restored(partition, state.decode_meta(), state.decode_outbox(), {})
-        yield from _restore_products(state.rows, restored)
-    except RowError as error:
-        raise unreadable(error) from error
-    meta, found = restored.meta, restored.partition.size
-    if meta.lands_at > state.meta_offset or found != (found if meta.products is None else meta.products):
-        raise LogCut(
-            f"the changelog has lost state: its last cut, at offset {state.meta_offset}, was written for offset "
-            f"{meta.lands_at} or later and for {meta.products} products, and {found} are there. Was the topic made "
-            "anew, or its cleanup.policy not compact? Start anew under another app_id with the input replayed"
-        )
-    return restored
-
-
 def _listed(versions: Set[int]) -> str:
     return ", ".join(map(str, sorted(versions)))
-
-
-def _restore_products(rows: dict[bytes, bytes], restored: Restored) -> Generator[None]:
-    """Products that are not due yet stay dormant. The others, those with a snapshot pending, and all of them where the
-    rules are not those that their due times were found by, are read; then those of them sleep again that may."""
-    partition, clock = restored.partition, restored.meta.clock
-    if clock is None:
-        return
-    partition.clock = clock
-    pages: dict[bytes, dict[int, bytes]] = {}
-    for key in [key for key in rows if key.startswith(PAGE_PREFIX)]:
-        pages.setdefault(key[5:], {})[int.from_bytes(key[1:5], "big")] = rows[key]
-    to_read: list[Keyed] = []
-    if restored.meta.rules == partition.book.digest:
-        items = iter(rows.items())
-        while part := list(islice(items, _ROWS_AT_ONCE)):
-            to_read += _leave(part, pages, restored)
-            yield
-        heapify(partition.agenda)
-    else:
-        to_read += rows.items()
-    for number, (key, row) in enumerate(to_read):
-        if key < OUTBOX_PREFIX:
-            _read_product(restored, key, row, pages.get(key, {}))
-        if number % _PRODUCTS_AT_ONCE == 0:
-            yield
-
-
-def _leave(part: list[Keyed], pages: dict[bytes, dict[int, bytes]], restored: Restored) -> list[Keyed]:
-    """Leave products dormant that may be; the rows of the others."""
-    found, to_read, clock = Found(), [], restored.partition.clock
-    ids, stored, dues, statuses = found.ids, found.stored, found.dues, found.statuses
-    assert clock is not None
-    for key, row in part:
-        try:
-            version, due_at, status = read_prefix(row)
-            product_id = key.decode()
-        except (struct.error, UnicodeDecodeError):
-            to_read.append((key, row))  # what is wrong with it is told by who reads it
-            continue
-        rows: Stored | None = row
-        if status >= HAS_PAGES or key in pages:
-            rows, status = _with_pages(row, status, pages.get(key, {}))
-        if version != VERSION or due_at <= clock or status >= len(STATUS_NAMES) or rows is None:
-            to_read.append((key, row))
-            continue
-        if rows is not row:
-            restored.pages[product_id] = len(rows) - 1
-        ids.append(product_id)
-        stored.append(rows)
-        dues.append(due_at)
-        statuses.append(status)
-    lay_down(restored.partition, found)
-    return to_read
-
-
-def _with_pages(row: bytes, status: int, pages: dict[int, bytes]) -> tuple[Stored | None, int]:
-    """All rows of a product and its status; None if it cannot be left as they are, for whatever reason."""
-    if not status & HAS_PAGES or status & PENDING or not all(page in pages for page in range(len(pages))):
-        return None, status
-    return (row, *(pages[page] for page in range(len(pages)))), status & ~HAS_PAGES
-
-
-def _read_product(restored: Restored, key: bytes, row: bytes, pages: dict[int, bytes]) -> None:
-    partition, clock = restored.partition, restored.partition.clock
-    assert clock is not None
-    product, page_count = decode_product(product_of(key), row, pages, partition.book, clock)
-    partition.restore(product)
-    if page_count:
-        restored.pages[product.id] = page_count
-    if row[0] != VERSION:
-        put_to_sleep(partition, product)
-        return
-    if product.due_at is not None and product.due_at < due_of(row):
-        partition.cut.changed[product.id] = None  # other rules than those it was written by make it due earlier
-    put_back(partition, product, (row, *map(pages.__getitem__, range(page_count))) if page_count else row)

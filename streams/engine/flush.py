@@ -31,7 +31,7 @@ from streams.codecs.row import RowError, RowWriter, product_of
 from streams.domain.cut import Cut
 from streams.domain.dormant import rest
 from streams.domain.partition import Partition
-from streams.engine.changelog import LogState, Restored
+from streams.engine.changelog import LogState
 from streams.engine.cut import (
     Flush,
     OutputTopics,
@@ -46,6 +46,7 @@ from streams.engine.cut import (
 from streams.engine.kafka_log import Log
 from streams.engine.log_writer import BatchTooLarge, Row
 from streams.engine.processor import PartitionProcessor, Tally, Wall
+from streams.engine.restore import Restored
 from streams.errors import LogCut
 
 # Products that a partition keeps awake where nobody has set another limit.

@@ -6,11 +6,12 @@ import asyncio
 from dataclasses import dataclass
 
 from streams.domain.rulebook import Rulebook
-from streams.engine.changelog import LogState, Restored, restoring
+from streams.engine.changelog import LogState
 from streams.engine.cut import OutputTopics, snapshot_rows
 from streams.engine.flush import Flusher
 from streams.engine.kafka_log import Log
 from streams.engine.processor import ClockMode, PartitionProcessor, Wall
+from streams.engine.restore import Restored, restoring
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from streams.domain.policy import PolicySet
 from streams.domain.rulebook import Rulebook
 from streams.domain.transitions import CLEAR, STATUS_NAMES
 from streams.engine.backtest import BacktestResult, backtest
-from streams.engine.changelog import LogState, restore_partition
+from streams.engine.changelog import LogState
 from streams.engine.log_writer import Row
+from streams.engine.restore import restore_partition
 from streams.testing.fake_log import FakePartition
 from streams.testing.random_log import RandomLog
 from streams.testing.simulated_worker import TOPICS

@@ -30,7 +30,7 @@ from streams.domain.dormant import wake_all
 from streams.domain.outlook import take_stock
 from streams.domain.partition import Partition
 from streams.domain.transitions import STATUS_NAMES
-from streams.engine.changelog import restore_partition
+from streams.engine.restore import restore_partition
 from streams.errors import UserError
 from streams.testing.fake_log import FakeBroker
 from tests.golden.changelog_file import Batch, Golden, load, versions

@@ -15,10 +15,11 @@ from streams.domain.policy import PolicySet
 from streams.domain.rulebook import Rulebook
 from streams.engine.backtest import BacktestResult
 from streams.engine.batch import Headers, RecordBatch
-from streams.engine.changelog import LogState, restore_partition
+from streams.engine.changelog import LogState
 from streams.engine.cut import OutputTopics
 from streams.engine.flush import AWAKE_MAX, Flusher
 from streams.engine.processor import ClockMode, PartitionProcessor, Wall
+from streams.engine.restore import restore_partition
 from tests.core.logs import Logs
 
 LogRow = tuple[bytes, bytes | None, Headers]

@@ -25,9 +25,9 @@ from streams.domain.events import TOPIC_OF_TYPE
 from streams.domain.policy import DAY_MS, HOUR_MS, MINUTE_MS, PolicySet
 from streams.domain.rulebook import BUCKET_MS, Rulebook
 from streams.engine.backtest import backtest
-from streams.engine.changelog import restore_partition
 from streams.engine.cut import Flush
 from streams.engine.flush import Fenced
+from streams.engine.restore import restore_partition
 from streams.testing.fake_log import FakeBroker
 from streams.testing.records import SimulatedRecord, encode, to_line
 from tests.core.logs import Logs, merged

@@ -12,10 +12,11 @@ from streams.domain.policy import METRICS, PolicySet
 from streams.domain.product import Product
 from streams.domain.rulebook import Rulebook
 from streams.domain.transitions import STATUS_NAMES
-from streams.engine.changelog import LogState, Restored
+from streams.engine.changelog import LogState
 from streams.engine.cut import Flush, OutputTopics
 from streams.engine.flush import Flusher
 from streams.engine.processor import PartitionProcessor
+from streams.engine.restore import Restored
 from streams.engine.takeover import recover
 from streams.testing.fake_log import FakeBroker, FakeLog, Task
 from tests.core.pipeline import input_batch

@@ -19,7 +19,8 @@ from streams.codecs.row import RowWriter, page_key
 from streams.domain.dormant import wake_all
 from streams.domain.policy import DEFAULT_POLICY, PolicySet
 from streams.domain.rulebook import Rulebook
-from streams.engine.changelog import LogState, restore_partition
+from streams.engine.changelog import LogState
+from streams.engine.restore import restore_partition
 from streams.errors import LogCut, UserError
 from tests.core.logs import policy_set
 from tests.core.pipeline import LogRow, log_batch, read_log

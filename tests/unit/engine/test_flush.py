@@ -19,11 +19,12 @@ from streams.domain.rulebook import Rulebook
 from streams.domain.transitions import STATUS_NAMES
 from streams.engine import cut as cuts
 from streams.engine.batch import RecordBatch
-from streams.engine.changelog import LogState, Restored, restore_partition
+from streams.engine.changelog import LogState
 from streams.engine.cut import OutputTopics
 from streams.engine.flush import Fenced, Flusher
 from streams.engine.log_writer import BatchTooLarge, Row, WriteUnavailable
 from streams.engine.processor import DeadLetter, PartitionProcessor, Tally
+from streams.engine.restore import Restored, restore_partition
 from tests.core.scene import STOCK, T0, Scene, policy
 from tests.integration.waiting import in_loop
 
