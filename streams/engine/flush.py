@@ -14,6 +14,7 @@ them in the log: the next owner publishes them before anything new, with the sam
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 from streams.codecs.meta import (
@@ -135,6 +136,7 @@ class Flusher:
         batches = self._log.read(self.topics.changelog, self.partition, state.next_offset, end)
         async for batch in batches:
             state.read(batch)
+            await asyncio.sleep(0)  # there may be more at hand: but a rebalance, or a signal, is not to wait for it
 
     # -- a cut
 
