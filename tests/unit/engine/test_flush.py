@@ -18,6 +18,7 @@ from streams.domain.policy import PolicySet
 from streams.domain.rulebook import Rulebook
 from streams.domain.transitions import STATUS_NAMES
 from streams.engine import cut as cuts
+from streams.engine import restore
 from streams.engine.batch import RecordBatch
 from streams.engine.changelog import LogState
 from streams.engine.cut import OutputTopics
@@ -25,6 +26,7 @@ from streams.engine.flush import Fenced, Flusher
 from streams.engine.log_writer import BatchTooLarge, Row, WriteUnavailable
 from streams.engine.processor import DeadLetter, PartitionProcessor, Tally
 from streams.engine.restore import Restored, restore_partition
+from streams.engine.takeover import recover
 from tests.core.scene import STOCK, T0, Scene, policy
 from tests.integration.waiting import in_loop
 
@@ -262,3 +264,29 @@ def test_the_log_in_memory_is_one() -> None:
     log = MemoryLog()
     assert asyncio.run(log.append("t", 0, [(b"k", b"v", ())], 0)) == 0
     assert asyncio.run(log.end("t", 0)) == 1
+
+
+@in_loop
+async def test_the_loop_has_its_turn_while_a_partition_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restore, "_ROWS_AT_ONCE", 10)
+    log = MemoryLog()
+    owner = await owner_of(log)
+    scene = Scene(POLICY)
+    scene.partition = owner.processor.partition
+    for number in range(200):
+        scene.placed("O", product_id=f"P{number}")
+    await owner.flush()
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(count_turns())
+    book = Rulebook(PolicySet((POLICY,)))
+    processor, _ = await recover(0, TOPICS, log, book, "event", lambda: T0)
+    beside.cancel()
+    assert len(processor.partition.dormant.rows) == 200
+    assert turns >= 20
