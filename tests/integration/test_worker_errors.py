@@ -126,7 +126,7 @@ def test_a_damaged_row_of_a_product_is_told_when_the_product_is_heard_of(running
     wait_for(lambda: worker.says("partitions taken over"), "a worker that has left the row as it is")
     assert worker.stop() == 0
 
-    record = InputRecord(3, 3, b"P", json.dumps({**event, "event_id": "e2", "occurred_at": 3}).encode())
+    record = InputRecord(3, 3, b"P", json.dumps({**event, "event_id": "e2", "to": 3, "occurred_at": 3}).encode())
     asyncio.run(send(running.settings, [record], lambda _count: None))
     for _ in range(2):
         said = refused(running, "worker")
