@@ -141,6 +141,12 @@ class Settings:
         values.size(1_000, 10_000_000),
         "Changed state that brings the next flush forward.",
     )
+    awake_products_max: int = _setting(
+        100_000,
+        values.whole(0, 1_000_000_000),
+        "Products that a worker keeps ready for use, some 7 KB each; of the others, those that have not changed for "
+        "longest, it keeps a row of some 1 KB each, and reads that when they are heard of again.",
+    )
     batch_max_records: int = _setting(
         2_000, values.whole(1, 100_000), "Most records of one partition handed on at once."
     )

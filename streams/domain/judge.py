@@ -145,3 +145,18 @@ def _cause(
     if fallen and all(rule.counts(product.totals)[1] < rule.policy.n_min for rule in fallen):
         return "window_expired"
     return "recovered"
+
+
+def numbers_changed(product: Product, before: Before) -> bool:
+    """Whether a number that a flagged product's snapshot shows has changed."""
+    if product.status == CLEAR or (product.totals == before.totals and product.plan is before.plan):
+        return False
+    pairs = zip(product.plan.rules, before.plan.rules, strict=True)
+    return any(rule.counts(product.totals) != old.counts(before.totals) for rule, old in pairs)
+
+
+def conditions(product: Product) -> tuple[object, ...] | None:
+    """The levels and what is held, to tell whether an evaluation changed any of it."""
+    if product.states is None:
+        return None
+    return tuple((s.level, s.since, s.breach_since, s.exit_since) for s in product.states)

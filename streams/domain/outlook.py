@@ -110,3 +110,17 @@ def _expiry(product: Product, book: Rulebook) -> int | None:
     if newest:
         return (newest + book.held_buckets) * book.bucket_ms
     return product.agenda[0][0] + 1 if product.agenda else None
+
+
+def row_due(product: Product, book: Rulebook) -> int:
+    """The due time that the product's row says: exact, where its entry in the agenda may be early; NEVER for none."""
+    entry, product.wake_at = product.wake_at, None
+    due_at = next_due(product, book)
+    product.wake_at = entry
+    return NEVER if due_at is None else due_at
+
+
+def awaits_expiry_only(product: Product, book: Rulebook) -> bool:
+    """Whether all that is ahead of an idle product is that the last of it is dropped, under whatever policy."""
+    expiry = _expiry(product, book)
+    return row_due(product, book) >= (NEVER if expiry is None else expiry)

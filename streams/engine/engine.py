@@ -112,6 +112,7 @@ class Engine:
         positions: dict[TP, int] = {}
         for runner in (task.result() for task in tasks):
             self.runners[runner.partition] = runner
+            runner.flusher.awake_max = self._settings.awake_products_max // len(partitions)
             for topic, queue in zip(self._topics.inputs, runner.processor.queues, strict=True):
                 positions[TP(topic, runner.partition)] = queue.position
             runner.start()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from streams.domain.rulebook import Rulebook
-from streams.engine.changelog import LogState, restore_partition
+from streams.engine.changelog import LogState
 from streams.engine.cut import OutputTopics, snapshot_rows
 from streams.engine.flush import Flusher
 from streams.engine.kafka_log import Log
 from streams.engine.processor import ClockMode, PartitionProcessor, Wall
+from streams.engine.restore import Restored, restoring
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ async def recover(
     await flusher.read_on(state)
     state.require_known_versions()
     await flusher.claim(state)  # (1)
-    restored = restore_partition(state, book)  # (2)
+    restored = await _restore(state, book)  # (2)
     meta = restored.meta
     flusher.resume(restored)
     processor = parts.processor(restored.partition, clock_mode, wall)
@@ -52,3 +54,15 @@ async def recover(
     snapshots = snapshot_rows(restored.partition, restored.outbox.snapshots, flusher.epoch)
     await flusher.publish(restored.outbox.transitions, snapshots)  # (3)
     return processor, flusher
+
+
+async def _restore(state: LogState, book: Rulebook) -> Restored:
+    """What the last cut says. The loop has its turn meanwhile: so a rebalance, or a signal, need not wait for it."""
+    steps = restoring(state, book)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            restored: Restored = done.value
+            return restored
+        await asyncio.sleep(0)

@@ -98,7 +98,8 @@ def run(
 def cut_of(partition: Partition, writer: RowWriter) -> list[object]:
     cut = partition.take_cut()
     for product_id in cut.changed:
-        writer.encode(product_id, partition.products.get(product_id))  # those with pages remember what is touched
+        # Those with pages remember what is touched.
+        writer.encode(product_id, partition.products.get(product_id), partition.book)
     return [*map(encode_transition, cut.transitions), list(cut.snapshots)]
 
 
