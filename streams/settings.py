@@ -162,7 +162,7 @@ class Settings:
         "Silence after which the group takes a worker for dead, and others take over its partitions.",
     )
     heartbeat_interval_ms: int = _setting(
-        500,
+        200,
         values.duration(100, 10 * MINUTE_MS),
         "How often a worker says that it is alive, and asks whether partitions are being moved.",
     )

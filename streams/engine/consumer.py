@@ -9,16 +9,21 @@ What replaces what of Faust's consumer:
 - `perform_seek`: nothing. Faust would seek to the group's offsets; positions come from `RebalanceHooks.on_assigned`.
 - `verify_event_path`: nothing. The engine has a watchdog of its own.
 
-The sequence at a rebalance (numbers are repeated in the code):
- (1) revocation, in aiokafka's thread: `app.on_rebalance_start()`; heartbeats go on meanwhile;
- (2) in the app's loop: the session ends, so nothing more is handed out; a running `on_assigned` is cancelled;
- (3) Faust's `App._on_partitions_revoked`: flow control suspended, stream queues emptied;
- (4) `hooks.on_revoked(owned)` is awaited; the old generation is still valid, so commits are accepted;
- (5) the group is joined anew (heartbeats pause); assignment: the new generation's id is set on the app;
- (6) a new session; Faust's `App._on_partitions_assigned`: streams are indexed, recovery is signalled, heartbeats begin;
- (7) `hooks.on_assigned(owned)` runs as a task, while aiokafka already prefetches from the group's offsets: never taken;
+The sequence at a rebalance (numbers are repeated in the code). aiokafka and Faust have the eager protocol only, in
+which all partitions are revoked and assigned anew; but nothing rests on the revocation (docs/adr/0011), so the session
+goes on until the assignment:
+ (1) revocation, in aiokafka's thread: `app.on_rebalance_start()`; heartbeats go on meanwhile, and so does all else;
+ (2) in the app's loop `hooks.on_rebalance(owned)` is awaited; the old generation is still valid for commits;
+ (3) the group is joined anew (heartbeats pause). aiokafka still fetches for its old assignment, which is handed out;
+ (4) assignment: the new generation's id is set on the app. From here on the old assignment's data is dead; what is kept
+     is fetched for the new one from where it was left;
+ (5) the session ends; what is left of the last one's `on_assigned` is cancelled;
+ (6) Faust's `App._on_partitions_revoked`: flow control suspended, stream queues emptied; then its
+     `App._on_partitions_assigned`: streams are indexed, recovery is signalled, heartbeats begin;
+ (7) a new session, of the new assignment; `hooks.on_assigned(owned)` runs as a task, while aiokafka already prefetches
+     what is new from the group's offsets: never taken. Data that is not of its position falls away once that is set;
  (8) meanwhile Faust's recovery service resumes flow control (which empties the queues once more) and the flow;
- (9) positions are set, the prefetched data falls away; with (8) and (9) both done, batches are handed out.
+ (9) with (8) done, each partition is handed out once it has its position: those that were kept at once.
 """
 
 from __future__ import annotations
@@ -37,6 +42,7 @@ from mode.types import ServiceT
 from streams.engine.batch import RecordBatch
 from streams.engine.consumer_thread import BatchConsumerThread
 from streams.engine.hooks import Progress, RebalanceHooks, TransportSettings
+from streams.engine.tasks import end
 
 if TYPE_CHECKING:
     from streams.engine.transport import BatchTransport
@@ -59,7 +65,8 @@ class BatchConsumer(Consumer):
         self._hooks: RebalanceHooks = transport.hooks
         self.settings: TransportSettings = transport.settings
         self._session = 0
-        self._positioned = False
+        self._generation = 0
+        self._open = False
         self._starting: asyncio.Task[None] | None = None
         self._held: set[TP] = set()
         self._crowded: frozenset[TP] = frozenset()
@@ -73,14 +80,14 @@ class BatchConsumer(Consumer):
 
     @property
     def flowing(self) -> bool:
-        """True while batches are handed out: positions are set and Faust's flow is on."""
-        return self._positioned and self.flow_active
+        """True while batches of the partitions that have a position are handed out: Faust's flow is on."""
+        return self._open and self.flow_active
 
     def pause(self, tps: Iterable[TP]) -> None:
         """Take no more of these partitions; what is fetched stays at hand.
 
-        At once, but for one batch per partition that may be on its way, and what is in the stream's queue. Ends with
-        the session: after a rebalance nothing is paused.
+        At once, but for one batch per partition that may be on its way, and what is in the stream's queue. It outlasts
+        a rebalance in which the partition is kept.
         """
         self._held.update(TP(*tp) for tp in tps)
 
@@ -173,45 +180,60 @@ class BatchConsumer(Consumer):
     # -- rebalances
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Steps (2) to (4) of the module's sequence."""
-        await self._end_session()  # (2)
-        if not self.app.should_stop:
-            await super().on_partitions_revoked(revoked)  # (3)
-        await self._give_up(self.settings.revoke_timeout_s)  # (4)
+        """Step (2) of the module's sequence."""
+        if self.app.should_stop or not self.owned:
+            return
+        timeout_s = self.settings.revoke_timeout_s
+        try:
+            await asyncio.wait_for(self._hooks.on_rebalance(self.owned), timeout_s)
+        except TimeoutError:
+            # Whoever gets a partition of which not all was flushed reads it again, from its own positions.
+            self.log.error("The group goes on before all was flushed: it took longer than %s s", timeout_s)
+        except Exception as exc:
+            self.log.exception("Flushing for a rebalance failed")
+            await self.crash(exc)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Steps (6) and (7) of the module's sequence."""
+        """Steps (5) to (7) of the module's sequence."""
         if self.app.should_stop:
             return
-        await self._end_session()  # (6)
+        await self._end_session()  # (5)
+        await super().on_partitions_revoked(set(self.owned))  # (6)
         await super().on_partitions_assigned(assigned, generation_id)
         changelogs = self.app.tables.changelog_topics
         self.owned = frozenset(TP(*tp) for tp in assigned if tp.topic not in changelogs)
-        self._starting = self.loop.create_task(self._start_session(self._session, self.owned))  # (7)
+        self._held &= self.owned
+        await self._thread.run(self._thread.begin_session())  # (7)
+        self._open = True
+        # Generations are numbered: nobody else can have had what this member had in the one before.
+        gapless, self._generation = generation_id == self._generation + 1, generation_id
+        self._starting = self.loop.create_task(self._start_session(self._session, self.owned, gapless))
 
     async def _end_session(self) -> None:
         self._session += 1
-        self._positioned = False
+        self._open = False
         self.stop_flow()
-        self._held.clear()
+        self._thread.wake()
         starting, self._starting = self._starting, None
-        if starting is not None and not starting.done():
-            starting.cancel()
-            await asyncio.wait([starting])
+        if starting is not None:
+            await end([starting])
 
-    async def _start_session(self, session: int, owned: frozenset[TP]) -> None:
+    async def _start_session(self, session: int, owned: frozenset[TP], gapless: bool) -> None:
+        placed: set[TP] = set()
+
+        async def place(positions: Mapping[TP, int | None]) -> None:
+            placed.update(positions)
+            mine = {tp: offset for tp, offset in positions.items() if tp in owned}
+            await self._thread.run(self._thread.set_positions(session, mine))  # (9)
+
         try:
             _require_copartitioned(owned)
-            offsets = await self._hooks.on_assigned(owned)
-            positions = {tp: offsets.get(tp) for tp in owned}
-            await self._thread.call_thread(self._thread.set_positions, session, positions)
+            await self._hooks.on_assigned(owned, place, gapless=gapless)
+            await place(dict.fromkeys(owned - placed))
         except Exception as exc:  # noqa: BLE001 - whatever the engine raises stops the app
             if session == self._session:
                 self.log.error("Taking over partitions failed: %r", exc)
                 await self.crash(exc)
-            return
-        if session == self._session:
-            self._positioned = True  # (9)
 
     async def _give_up(self, timeout_s: float) -> None:
         owned, self.owned = self.owned, frozenset()
@@ -227,7 +249,7 @@ class BatchConsumer(Consumer):
             await self.crash(exc)
 
     async def on_stop(self) -> None:
-        """The app stops: the last session ends as in a rebalance, then the engine closes what it has open."""
+        """The app stops: the last session ends, all is given up, then the engine closes what it has open."""
         await self._end_session()
         await self._give_up(self.settings.stop_timeout_s)
         try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError, KafkaTimeoutError
@@ -26,14 +26,19 @@ if TYPE_CHECKING:
 
 #: Faust's stock fetch can't be woken by `resume`, so it is asked again that often, s.
 STOCK_POLL_S = 0.1
+#: Between an assignment and the session that it begins, s: a matter of a few turns of the app's loop.
+UNBOUND_S = 0.005
 #: Between two tries to ask the broker for a partition's first and last offset, s.
 RETRY_S = 0.5
 #: For leaving the group and closing connections when the app stops, s.
 STOP_TIMEOUT_S = 10.0
 
+Result = TypeVar("Result")
+
 
 class BatchConsumerThread(AIOKafkaConsumerThread):
-    """Everything here but `wake` and `progress` runs in the thread's own event loop, through `call_thread`."""
+    """Everything here but `run`, `wake` and `progress` runs in the thread's own event loop, through `call_thread` or
+    `run`."""
 
     _drain: FetchDrain | None = None
 
@@ -44,7 +49,11 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         conf = self.app.conf
         settings = self._batch_consumer.settings
+        # Of this session: aiokafka's assignment, and the next offset to take of each partition that has its position.
+        self._assignment: Any = None
         self._expected: dict[TP, int] = {}
+        # The same of the session before: what was read up to there needs no look at where its log ends.
+        self._read_before: dict[TP, int] = {}
         # Faust's own assignor, always: Faust takes a round robin one when there are no tables, which tears apart the
         # input topics' partitions of one number.
         self._assignor = self.app.assignor
@@ -80,6 +89,10 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
 
     # -- called from the app's thread
 
+    async def run(self, what: Coroutine[Any, Any, Result]) -> Result:
+        """Run this in the thread's loop beside all else: `call_thread` does two things at a time, in a queue."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(what, self.thread_loop))
+
     def wake(self) -> None:
         """Let a waiting `take_batches` look again."""
         if self._consumer is not None and not self.thread_loop.is_closed():
@@ -89,17 +102,34 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         """See `BatchConsumer.progress`. Reads plain attributes of another thread's objects, no more."""
         consumer = self._consumer
         fetcher = consumer._fetcher if consumer is not None else None
-        if fetcher is None or fetcher._subscriptions.subscription is None:
+        if fetcher is None or not self._is_bound() or tp not in self._expected:
             return None
-        assignment = fetcher._subscriptions.subscription.assignment
-        state = assignment.state_value(tp) if assignment is not None else None
+        state = self._assignment.state_value(tp)
         position = state._position if state is not None else None
         end = readable_end(fetcher, tp)
         if state is None or position is None or end is None:
             return None
         return Progress(position, max(end, position), state.timestamp)
 
+    def _is_bound(self) -> bool:
+        """Whether the assignment is the one of this session: a newer one has positions that nobody has set."""
+        subscription = self._ensure_consumer()._fetcher._subscriptions.subscription
+        return subscription is not None and self._assignment is not None and subscription.assignment is self._assignment
+
     # -- in the thread
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Fetch what was read before from where it was left, before aiokafka asks the group. Step (4), likewise."""
+        consumer = self._ensure_consumer()
+        for tp in assigned & self._expected.keys():
+            consumer.seek(TopicPartition(*tp), self._expected[tp])
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def begin_session(self) -> None:
+        """A new assignment: none of its partitions has a position. Step (7) of `streams.engine.consumer`."""
+        subscription = self._ensure_consumer()._fetcher._subscriptions.subscription
+        self._assignment = subscription.assignment if subscription is not None else None
+        self._read_before, self._expected = self._expected, {}
 
     def _wake_waiters(self) -> None:
         fetcher = self._ensure_consumer()._fetcher
@@ -130,7 +160,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             return await self._take_stock(session, timeout_s)
         deadline = monotonic() + timeout_s
         await self.touch()
-        while self._batch_consumer.is_current(session) and not fetcher._subscriptions.reassignment_in_progress:
+        while self._batch_consumer.is_current(session) and self._is_bound():
             batches = self._take_at_hand(settings.max_records)
             remaining = deadline - monotonic()
             if batches or remaining <= 0:
@@ -144,14 +174,18 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             waiter.result()
             if fetcher._closed:
                 raise ConsumerStoppedError()
+        await asyncio.sleep(UNBOUND_S)
         return []
+
+    def _takeable(self) -> set[TP]:
+        return {tp for tp in self._batch_consumer.takeable() if tp in self._expected}
 
     def _take_at_hand(self, max_records: int) -> list[RecordBatch]:
         fetcher = self._ensure_consumer()._fetcher
         if self._drain is None or self._drain.fetcher is not fetcher:
             self._drain = FetchDrain(fetcher)
             pace_fetches(fetcher, self._batch_consumer.settings.fetch_interval_ms)
-        takeable = set(self._batch_consumer.takeable())
+        takeable = self._takeable()
         batches: list[RecordBatch] = []
         for tp in [TP(*tp) for tp in fetcher._records]:
             batch = self._drain.take(tp, max_records) if tp in takeable else None
@@ -165,18 +199,22 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     async def _take_stock(self, session: int, timeout_s: float) -> list[RecordBatch]:
         """Faust's own fetch; every message becomes a batch of one, and unreadable records an empty batch."""
         consumer = self._ensure_consumer()
-        takeable = set(self._batch_consumer.takeable())
-        # aiokafka takes no partitions to mean all of them.
-        if not takeable or not self._batch_consumer.is_current(session):
+        takeable = self._takeable()
+        fetcher = consumer._fetcher
+        # aiokafka takes no partitions to mean all of them, and in a rebalance it would wait for the new assignment and
+        # take of that.
+        waits = fetcher._subscriptions.reassignment_in_progress or not self._is_bound()
+        if waits or not takeable or not self._batch_consumer.is_current(session):
             await self.touch()
             await asyncio.sleep(min(timeout_s, STOCK_POLL_S))
             return []
         max_records = self._batch_consumer.settings.max_records
         records = await self._fetch_records(consumer, takeable, min(timeout_s, STOCK_POLL_S), max_records)
         batches: list[RecordBatch] = []
-        assignment = consumer._fetcher._subscriptions.subscription.assignment
+        if not self._is_bound():
+            return []  # of an assignment whose positions are not set yet
         for tp in takeable:
-            state = assignment.state_value(tp) if assignment is not None else None
+            state = self._assignment.state_value(tp)
             if state is None or state._position is None:
                 continue
             rows = records.get(tp, ())
@@ -198,10 +236,10 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
 
     def _check_positions(self) -> None:
         """A log that was made anew and is empty gives no batch to check: aiokafka just begins at its beginning."""
-        subscription = self._ensure_consumer()._fetcher._subscriptions.subscription
-        assignment = subscription.assignment if subscription is not None else None
+        if not self._is_bound():
+            return
         for tp, expected in self._expected.items():
-            state = assignment.state_value(tp) if assignment is not None else None
+            state = self._assignment.state_value(tp)
             if state is not None and state._position is not None and state._position < expected:
                 raise LogCut(_truncated(tp, expected, state._position))
 
@@ -219,32 +257,36 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
 
         LogCut when an offset lies beyond the partition's end: the topic isn't the one that was read before.
         """
+        unknown = {tp: at for tp, at in positions.items() if at is None or at > self._read_before.get(tp, -1)}
+        begins, ends = await self._bounds(session, [TopicPartition(*tp) for tp in unknown])
+        if session != self._batch_consumer._session or not self._is_bound():
+            return
         consumer = self._ensure_consumer()
-        tps = [TopicPartition(*tp) for tp in positions]
-        while True:
+        for tp, offset in positions.items():
+            begin, end = begins.get(tp, 0), ends.get(tp, 0)
+            if tp in unknown and offset is not None and offset > end:
+                raise LogCut(_truncated(TP(*tp), offset, end))
+            if offset is not None and offset < begin:
+                self.log.error("%s: %s offsets were deleted by retention before they were read", tp, begin - offset)
+            start = begin if offset is None else max(offset, begin)
+            consumer.seek(TopicPartition(*tp), start)
+            self._expected[TP(*tp)] = start
+        self._wake_waiters()
+
+    async def _bounds(
+        self, session: int, tps: list[TopicPartition]
+    ) -> tuple[Mapping[TopicPartition, int], Mapping[TopicPartition, int]]:
+        """Where these partitions begin and end; nothing if the session ends before the broker has answered."""
+        consumer = self._ensure_consumer()
+        while tps and session == self._batch_consumer._session:
             try:
-                begins = await consumer.beginning_offsets(tps)
-                ends = await consumer.end_offsets(tps)
-                break
+                return await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
             except (KafkaTimeoutError, KafkaError) as exc:
                 if not (exc.retriable or isinstance(exc, KafkaTimeoutError)):
                     raise
                 self.log.warning("Asking for the ends of %s partitions failed, trying again: %r", len(tps), exc)
                 await asyncio.sleep(RETRY_S)
-            if session != self._batch_consumer._session:
-                return
-        if session != self._batch_consumer._session:
-            return
-        for tp in tps:
-            offset = positions[TP(*tp)]
-            begin, end = begins[tp], ends[tp]
-            if offset is not None and offset > end:
-                raise LogCut(_truncated(TP(*tp), offset, end))
-            if offset is not None and offset < begin:
-                self.log.error("%s: %s offsets were deleted by retention before they were read", tp, begin - offset)
-            start = begin if offset is None else max(offset, begin)
-            consumer.seek(tp, start)
-            self._expected[TP(*tp)] = start
+        return {}, {}
 
     async def commit_quietly(self, offsets: Mapping[TP, int], timeout_s: float) -> bool:
         """See `BatchConsumer.commit_offsets`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,7 @@ class LogEnds:
         self._connection = dict(connection)
         self._topics = tuple(topics)
         self._client: AIOKafkaConsumer | None = None
+        self._starting = asyncio.Lock()
 
     async def of(self, partitions: Iterable[int]) -> dict[TP, int]:
         """The end offset of each input topic in these partitions."""
@@ -76,22 +78,26 @@ class LogEnds:
         return ends
 
     async def _started(self) -> AIOKafkaConsumer:
-        if self._client is None:
-            client = AIOKafkaConsumer(
-                **self._connection,
-                group_id=None,
-                enable_auto_commit=False,
-                isolation_level="read_committed",
-                request_timeout_ms=REQUEST_TIMEOUT_MS,
-            )
-            try:
-                await client.start()
-            except KafkaError as error:
-                await client.stop()
-                servers = self._connection.get("bootstrap_servers")
-                raise BrokerUnreachable(f"No Kafka broker could be reached at {servers}: {error}") from error
-            self._client = client
+        async with self._starting:  # several partitions are taken over at once, and one client is enough
+            if self._client is None:
+                self._client = await self._start()
         return self._client
+
+    async def _start(self) -> AIOKafkaConsumer:
+        client = AIOKafkaConsumer(
+            **self._connection,
+            group_id=None,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+        )
+        try:
+            await client.start()
+        except KafkaError as error:
+            await client.stop()
+            servers = self._connection.get("bootstrap_servers")
+            raise BrokerUnreachable(f"No Kafka broker could be reached at {servers}: {error}") from error
+        return client
 
     async def stop(self) -> None:
         """Close the client."""

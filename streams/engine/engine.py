@@ -1,8 +1,16 @@
-"""All partitions of one worker: taken over and given up with the group's assignments, fed by the agents.
+"""All partitions of one worker: taken over and let go of with the group's assignments, fed by the agents.
 
 The engine is the transport's `RebalanceHooks`. Taking over a partition:
  (1) to (3) its changelog is read and claimed, its state restored, its outbox published again (`takeover`);
  (4) the input is read from the cut's positions, whatever the group has committed.
+
+A rebalance stops nothing (docs/adr/0011). From revocation to assignment all partitions stay at work; a partition that
+another worker takes over then is fenced by that worker's claim, not by anything the group says:
+ (a) as it begins, what is applied is flushed and committed, so that a new owner has little to apply again;
+ (b) at the assignment, what was given to another is abandoned: what is not durable of it is dropped;
+ (c) what is kept goes on, after a look that nobody else has written if a generation of the group was missed; what is
+     being taken over goes on as well, but between (a) and (b) nothing is claimed;
+ (d) what was found to be somebody else's, and is ours by the assignment, is taken over like what is new.
 
 While the broker does not answer, all of that waits, and so does whatever is being written (`patience`).
 """
@@ -21,22 +29,21 @@ from streams.engine.batch import RecordBatch
 from streams.engine.consumer import BatchConsumer
 from streams.engine.cut import OutputTopics
 from streams.engine.ends import InputBounds, LogEnds
-from streams.engine.flush import Flusher
+from streams.engine.flush import Fenced, Flusher
+from streams.engine.holdings import Holdings
+from streams.engine.hooks import Place
 from streams.engine.horizon import ReadHorizon
 from streams.engine.kafka_log import KafkaLog
 from streams.engine.log_writer import AtomicWriter
 from streams.engine.monitor import Monitor
 from streams.engine.patience import Patience
-from streams.engine.processor import PartitionProcessor, Wall
+from streams.engine.processor import ClockMode, PartitionProcessor, Wall
 from streams.engine.runner import FlushLimits, PartitionRunner
 from streams.engine.takeover import recover
 from streams.observability.health import Health, Readiness
 from streams.observability.logging import get_logger
 from streams.observability.metrics import Metrics
 from streams.settings import Settings
-
-# Reading changelogs is CPU work between waits: more at once would only take memory.
-RECOVERIES_AT_ONCE = 4
 
 logger = get_logger(__name__)
 
@@ -45,7 +52,8 @@ class Engine:
     """See the module."""
 
     def __init__(self, settings: Settings, policies: PolicySet, metrics: Metrics, health: Health, wall: Wall) -> None:
-        self.runners: dict[int, PartitionRunner] = {}
+        self._holdings = Holdings(self._take)
+        self.runners = self._holdings.runners
         self._settings = settings
         self._policies = policies
         self._metrics = metrics
@@ -64,8 +72,10 @@ class Engine:
         self._consumer: Callable[[], BatchConsumer] | None = None
         self._on_failure: Callable[[BaseException], None] = _raise
         self._writer: AtomicWriter | None = None
-        # Partitions given up in good order: if nobody writes to them until they come back, their state is still good.
-        self._parked: dict[int, PartitionRunner] = {}
+        # Cleared from the beginning of a rebalance to the assignment. Meanwhile, and for the partitions that are to be
+        # looked at then until they are, another worker may own what is at work here.
+        self._settled = asyncio.Event()
+        self._unsure: set[int] = set()
         self._patience = Patience(health, settings.stall_timeout_ms)
         self._ends = LogEnds(self._connection, settings.input_topics)
         self._monitor = Monitor(self, metrics, health, settings, wall)
@@ -90,50 +100,60 @@ class Engine:
 
     # -- RebalanceHooks
 
-    async def on_assigned(self, assigned: frozenset[TP]) -> Mapping[TP, int]:
-        """Take over partitions: steps (1) to (4) of the module."""
+    async def on_rebalance(self, owned: frozenset[TP]) -> None:
+        """Step (a) of the module."""
+        self._settled.clear()
+        runners = dict(self.runners)
+        await asyncio.gather(*(runner.flush() for runner in runners.values()))
+        await self._commit(runners)
+        logger.info("the group is being rebalanced, work goes on", partitions=sorted(runners))
+
+    async def on_assigned(self, assigned: frozenset[TP], place: Place, *, gapless: bool) -> None:
+        """Steps (b) to (d) of the module, and (1) to (4) for what is new."""
         self._metrics.rebalanced()
         partitions = sorted({tp.partition for tp in assigned})
-        self._health.enter(Readiness.RECOVERING, f"{len(partitions)} partitions")
         await self._ensure_writer()
-        bounds = await self._patience.outlast("ask where the input begins and ends", lambda: self._bounds(partitions))
-        gate = asyncio.Semaphore(RECOVERIES_AT_ONCE)
-
-        async def take(partition: int) -> PartitionRunner:
-            async with gate:
-                return await self._take(partition, bounds)
-
+        for partition in self._holdings.keep_only(partitions):  # (b)
+            self._monitor.forget(partition)
+        self._unsure = set() if gapless else set(self.runners)
+        self._settled.set()
+        self._monitor.start()
+        kept = sorted(self.runners)
+        if kept != partitions:
+            self._health.enter(Readiness.RECOVERING, f"{len(partitions) - len(kept)} partitions")
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(take(partition)) for partition in partitions]
+                for partition in partitions:
+                    group.create_task(self._begin(partition, place, len(partitions)))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from failures
-        self._parked.clear()
-        positions: dict[TP, int] = {}
-        for runner in (task.result() for task in tasks):
-            self.runners[runner.partition] = runner
-            runner.flusher.awake_max = self._settings.awake_products_max // len(partitions)
-            for topic, queue in zip(self._topics.inputs, runner.processor.queues, strict=True):
-                positions[TP(topic, runner.partition)] = queue.position
-            runner.start()
-        self._monitor.start()
         self._health.enter(Readiness.RUNNING, f"partitions {', '.join(map(str, partitions)) or 'none'}")
-        logger.info("partitions taken over", partitions=partitions)
-        return positions
+        logger.info("partitions taken over", partitions=partitions, kept=kept)
+
+    async def _begin(self, partition: int, place: Place, of: int) -> None:
+        runner = self.runners.get(partition)
+        if partition in self._unsure and runner is not None and not await runner.is_owner():  # (c)
+            self._holdings.drop(partition)  # (d)
+        runner = await self._holdings.runner(partition)
+        self._unsure.discard(partition)
+        runner.flusher.awake_max = self._settings.awake_products_max // of
+        # What was handed out since the engine was asked is fetched once more, and left out by the queue.
+        await place(
+            {
+                TP(topic, partition): queue.fetched
+                for topic, queue in zip(self._topics.inputs, runner.processor.queues, strict=True)
+            }
+        )  # (4)
 
     async def on_revoked(self, revoked: frozenset[TP]) -> None:
-        """Give partitions up: flush, publish, commit, and keep the state in case they come back."""
-        self._health.enter(Readiness.RECOVERING, "the group is being rebalanced")
+        """The worker stops: flush, publish, commit."""
         await self._monitor.stop()
-        runners, self.runners = self.runners, {}
-        if not runners:
-            return
-        good = await asyncio.gather(*(runner.stop() for runner in runners.values()))
-        self._parked = {partition: runner for (partition, runner), ok in zip(runners.items(), good, strict=True) if ok}
-        await self.commit(self._parked)
-        for partition in runners:
-            self._metrics.forget_partition(partition)
-        logger.info("partitions given up", partitions=sorted(runners))
+        partitions = sorted(self.runners)
+        good = await self._holdings.stop()
+        await self._commit(good)
+        for partition in partitions:
+            self._monitor.forget(partition)
+        logger.info("partitions given up", partitions=partitions)
 
     async def on_stopped(self) -> None:
         """Close what is open."""
@@ -151,7 +171,13 @@ class Engine:
         return await self._ends.of(sorted(self.runners))
 
     async def commit(self, runners: Mapping[int, PartitionRunner]) -> bool:
-        """Commit what is durable to the group, for those who watch its lag; False when Kafka did not take it."""
+        """Commit what is durable to the group, for those who watch its lag; False when Kafka did not take it.
+
+        Not in a rebalance: Kafka would refuse it, and aiokafka join the group once more for that.
+        """
+        return self._settled.is_set() and await self._commit(runners)
+
+    async def _commit(self, runners: Mapping[int, PartitionRunner]) -> bool:
         offsets = {
             TP(topic, partition): position
             for partition, runner in runners.items()
@@ -162,48 +188,44 @@ class Engine:
     # -- taking over
 
     async def _ensure_writer(self) -> None:
-        # A rebalance that cancelled a take-over in the midst of an append has spent the writer.
         if self._writer is not None and not self._writer.is_usable:
+            # Whatever is at work can write nothing more.
+            self._holdings.keep_only(())
             await self._writer.stop()
             self._writer = None
-            self._parked.clear()
         if self._writer is None:
             writer = AtomicWriter(self._connection, patience=self._patience)
             await self._patience.outlast("connect", writer.start)
             self._writer = writer
 
-    async def _bounds(self, partitions: list[int]) -> InputBounds:
-        return InputBounds(await self._ends.begins(partitions), await self._ends.of(partitions))
-
-    async def _take(self, partition: int, bounds: InputBounds) -> PartitionRunner:
+    async def _take(self, partition: int) -> PartitionRunner:
         began = monotonic()
-        parked = self._parked.get(partition)
-        if parked is not None and await self._changelog_end(partition) == parked.flusher.expected:
-            processor, flusher = parked.processor, parked.flusher
-            for queue in processor.queues:
-                queue.reset()
-        else:
-            processor, flusher = await self._recover(partition)
+        processor, flusher = await self._recover(partition)
+        # Asked only now: up to its last cut, the owner before us has read on.
+        bounds = await self._patience.outlast("ask where the input begins and ends", lambda: self._bounds(partition))
         for topic, queue in zip(self._topics.inputs, processor.queues, strict=True):
             bounds.fit(queue, TP(topic, partition))
         self._metrics.recovered(monotonic() - began)
         return self._runner(partition, processor, flusher)
 
-    async def _changelog_end(self, partition: int) -> int:
-        return await self._patience.outlast(
-            "ask for the end of the changelog", lambda: self._ends.end(self._topics.changelog, partition)
-        )
+    async def _bounds(self, partition: int) -> InputBounds:
+        return InputBounds(await self._ends.begins([partition]), await self._ends.of([partition]))
 
     async def _recover(self, partition: int) -> tuple[PartitionProcessor, Flusher]:
         assert self._writer is not None
         settings = self._settings
         log = KafkaLog(self._connection, self._writer, self._ends, self._patience)
         book = Rulebook(self._policies, settings.bucket_ms, settings.allowed_lateness_ms)
-        return await recover(partition, self._topics, log, book, settings.clock, self._wall)  # type: ignore[arg-type]
+        clock: ClockMode = settings.clock  # type: ignore[assignment]
+        # In a rebalance nothing is claimed: the partition may be another's already, who must not be fenced.
+        settled = self._settled.wait
+        return await recover(partition, self._topics, log, book, clock, self._wall, may_claim=settled)
 
     def _runner(self, partition: int, processor: PartitionProcessor, flusher: Flusher) -> PartitionRunner:
         tps = [TP(topic, partition) for topic in self._topics.inputs]
         settings = self._settings
+        # Whoever had it here before may have paused it.
+        self.consumer.resume(tps)
         processor.horizon = ReadHorizon(tps, processor.queues, lambda: self.consumer).look
         return PartitionRunner(
             partition,
@@ -213,8 +235,16 @@ class Engine:
             self._metrics,
             pause=lambda topic: self.consumer.pause([tps[topic]]),
             resume=lambda topic: self.consumer.resume([tps[topic]]),
-            on_failure=self._on_failure,
+            on_failure=lambda error: self._runner_failed(partition, error),
         )
+
+    def _runner_failed(self, partition: int, error: BaseException) -> None:
+        """A partition that the group has given to another is fenced by that one before we are told of it, and then let
+        go of at the assignment. Outside of a rebalance it means that we are a zombie."""
+        if isinstance(error, Fenced) and (partition in self._unsure or not self._settled.is_set()):
+            logger.info("another worker has taken a partition over", partition=partition, detail=str(error))
+        else:
+            self._on_failure(error)
 
 
 def _raise(error: BaseException) -> None:

@@ -19,7 +19,7 @@ class TransportSettings:
     `fetch_max_wait_ms`: how long the broker may hold back an answer while there is no data. One fetch per node is in
     flight, so an idle partition delays the busy ones by so much; Faust's own 1,500 would cost a third of the speed.
     `fetch_interval_ms`: the least time between two fetches from one node (`streams.engine.fetch_pace`).
-    `revoke_timeout_s`: for `on_revoked` in a rebalance; below Kafka's rebalance timeout (Faust's default 60 s).
+    `revoke_timeout_s`: for `on_rebalance`; below Kafka's rebalance timeout (Faust's default 60 s).
     `stop_timeout_s`: for `on_revoked` and for `on_stopped` when the app stops.
     """
 
@@ -45,23 +45,44 @@ class Progress(NamedTuple):
     answered_ms: int
 
 
+class Place(Protocol):
+    """Sets positions; see `RebalanceHooks.on_assigned`."""
+
+    async def __call__(self, positions: Mapping[TP, int | None], /) -> None:
+        """Read each of these partitions from this offset on; None: from its earliest record.
+
+        Raises LogCut when an offset lies beyond the partition's end.
+        """
+
+
 class RebalanceHooks(Protocol):
-    """The engine's side of a rebalance. All are called in the app's event loop, never two at once for one session."""
+    """The engine's side of a rebalance. All are called in the app's event loop; only `on_rebalance` may come while
+    `on_assigned` still runs."""
 
-    async def on_assigned(self, assigned: frozenset[TP]) -> Mapping[TP, int]:
-        """Take over all the input partitions now owned, and say from which offset each is to be read.
+    async def on_rebalance(self, owned: frozenset[TP]) -> None:
+        """The group is being rebalanced: make durable what was applied, commit it, and go on with all that is owned.
 
-        Runs beside the group's heartbeats, so it may take as long as it needs; nothing is handed out before it returns.
-        Kept partitions are included: a rebalance empties every buffer, so give the engine's own next offset. A
-        partition left out starts at its earliest record. Cancelled when the partitions are revoked first. An exception
-        stops the app.
+        Awaited before the group goes on, bounded in time, then cancelled. Until the assignment everything is handed out
+        as before, but nothing may be committed: Kafka would make the group join once more.
+        """
+        ...
+
+    async def on_assigned(self, assigned: frozenset[TP], place: Place, *, gapless: bool) -> None:
+        """These are now all the input partitions owned: let go of the others, keep what is kept, take over the rest.
+
+        `place` is to be told from which offset each partition is read; it is handed out from then on. What is kept is
+        among them: a rebalance empties all buffers but the engine's. Those of which nothing was said when this returns
+        begin at their earliest record. `gapless`: this is the group's next generation after the one of the assignment
+        before, so that no other worker was given in between what is kept.
+        Runs beside the group's heartbeats, so it may take as long as it needs. Cancelled by the next assignment, and
+        when the app stops. An exception stops the app.
         """
         ...
 
     async def on_revoked(self, revoked: frozenset[TP]) -> None:
-        """Let go of all the input partitions owned: drop what is pending, flush, publish, commit.
+        """The app stops: let go of all the input partitions owned: drop what is pending, flush, publish, commit.
 
-        Awaited before the group goes on, or when the app stops; bounded in time, then cancelled. Flow has stopped.
+        Awaited before the group is left; bounded in time, then cancelled. Nothing is handed out any more.
         """
         ...
 

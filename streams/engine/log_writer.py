@@ -63,7 +63,8 @@ class AtomicWriter:
     """One idempotent producer. Sends to different partitions run side by side; to one partition, one at a time.
 
     After any error but BatchTooLarge, or when a call was cancelled, sequence numbers may have a hole: the writer is
-    spent and every later call raises WriteFailed. Make a new one, after reading the log's end.
+    spent and every later call raises WriteFailed. Make a new one, after reading the log's end. With `patience` a
+    cancelled call spends nothing: what it has handed over is sent and acked all the same, unseen.
     """
 
     def __init__(
@@ -197,9 +198,11 @@ class AtomicWriter:
                     acked = await producer.send_batch(builder, topic, partition=partition)
                     metadata = await acked
         except (KafkaError, TimeoutError, asyncio.CancelledError) as exc:
-            self._spent = f"{where}: {exc!r}"
             if isinstance(exc, asyncio.CancelledError):
+                if self._patience is None:
+                    self._spent = f"{where}: {exc!r}"
                 raise
+            self._spent = f"{where}: {exc!r}"
             raise _translate(exc, where, timeout_s) from exc
         # -1: acked as a duplicate that the broker remembers no offset of; with one batch in flight it can't be.
         if metadata.offset < 0:

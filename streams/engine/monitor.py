@@ -14,6 +14,7 @@ from streams.engine.consumer import BatchConsumer
 from streams.engine.processor import Wall
 from streams.engine.refusals_watch import RefusalsWatch
 from streams.engine.runner import PartitionRunner
+from streams.engine.tasks import end
 from streams.observability.health import Health
 from streams.observability.logging import get_logger
 from streams.observability.metrics import Metrics
@@ -46,7 +47,7 @@ class Watched(Protocol):
 
 
 class Monitor:
-    """Runs from `start` to `stop`, beside the runners."""
+    """Runs from `start` to `stop`, beside the runners, whichever they are."""
 
     def __init__(self, engine: Watched, metrics: Metrics, health: Health, settings: Settings, wall: Wall) -> None:
         self._engine = engine
@@ -64,10 +65,9 @@ class Monitor:
         self._records = self._refused = 0
 
     def start(self) -> None:
-        """Begin to watch the engine's runners."""
-        self._committed.clear()
-        self._seen.clear()
-        self._ends = {}
+        """Begin to watch the engine's runners, unless it has begun already."""
+        if self._task is not None:
+            return
         self._task = asyncio.create_task(self._watch(), name="monitor")
         self._asking = asyncio.create_task(self._ask(), name="monitor: ends")
 
@@ -75,13 +75,18 @@ class Monitor:
         """Stop watching."""
         tasks = [task for task in (self._task, self._asking) if task is not None]
         self._task = self._asking = None
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        for partition in self._stalled:
+        await end(tasks)
+        for partition in list(self._seen.keys() | self._stalled):
+            self.forget(partition)
+
+    def forget(self, partition: int) -> None:
+        """The partition is no longer at work here: it cannot be stalled, and its gauges would stand still for ever."""
+        self._committed.pop(partition, None)
+        self._seen.pop(partition, None)
+        if partition in self._stalled:
+            self._stalled.discard(partition)
             self._health.recover(f"partition {partition}")
-        self._stalled.clear()
+        self._metrics.forget_partition(partition)
 
     async def _watch(self) -> None:
         measured_at = 0.0

@@ -1,9 +1,13 @@
-"""One partition at work: its loop of applying and flushing, one task per partition (DESIGN decisions 2 and 5)."""
+"""One partition at work: its loop of applying and flushing, one task per partition (DESIGN decisions 2 and 5).
+
+A rebalance does not stop it. `flush` is asked of it as one begins, so that whoever takes it over, if anybody does, has
+little to apply again; `is_owner` once it is over and the partition is still this worker's, for in a rebalance that this
+worker was late for another one may have had it. If the partition is lost it is abandoned.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -12,8 +16,9 @@ from streams.domain.transitions import STATUS_NAMES
 from streams.engine.batch import RecordBatch
 from streams.engine.cut import Flush
 from streams.engine.flush import Flusher
-from streams.engine.processor import DeadLetter, PartitionProcessor
-from streams.observability.logging import get_logger
+from streams.engine.processor import PartitionProcessor
+from streams.engine.tasks import end
+from streams.engine.telling import tell
 from streams.observability.metrics import Metrics
 
 # Applying this many takes 10 to 20 ms; then other partitions, and the group's heartbeats, have their turn.
@@ -37,8 +42,6 @@ LOOK_FOR_OTHERS_S = 5.0
 # How often the clock of an idle partition is made durable, s: for it must not go back (SPEC 5).
 CLOCK_CUT_S = 60.0
 _ROW_BYTES_GUESS = 600
-
-logger = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class PartitionRunner:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._flushing: asyncio.Task[None] | None = None
+        self._flush_asked: asyncio.Future[None] | None = None
+        self._look_asked: asyncio.Future[None] | None = None
         self._caught_up = True
         self._flushed_at = monotonic()
         self._flushed_clock = processor.partition.clock
@@ -122,8 +127,7 @@ class PartitionRunner:
         """Stop, flush what was applied, and drop what was not; whether the state in memory is the durable one."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+            await end([task])
         if self.failed:
             return False
         try:
@@ -140,6 +144,40 @@ class PartitionRunner:
         except Exception as error:  # noqa: BLE001 - whatever it was, the next owner goes on from the last good cut
             self._fail(error)
         return not self.failed
+
+    async def flush(self) -> None:
+        """Wait until all that is applied by now is durable and published, or the runner has failed. Work goes on."""
+        if self._flush_asked is None:
+            self._flush_asked = asyncio.get_running_loop().create_future()
+        await self._grant(self._flush_asked)
+
+    async def is_owner(self) -> bool:
+        """Look whether another worker has claimed the partition, as soon as no flush is under way. Work goes on."""
+        if self._look_asked is None:
+            self._look_asked = asyncio.get_running_loop().create_future()
+        await self._grant(self._look_asked)
+        return not self.failed
+
+    async def _grant(self, asked: asyncio.Future[None]) -> None:
+        """Wait for the loop to do what it was asked for, or to end."""
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait({asked, self._task}, return_when=asyncio.FIRST_COMPLETED)
+
+    async def abandon(self) -> None:
+        """Stop, for another worker has the partition now; what is applied and not durable is dropped.
+
+        A flush on its way is waited for, whatever comes of it: it landed before the other's claim and counts, or after
+        it and is void.
+        """
+        self.failed = True
+        task, self._task = self._task, None
+        if task is not None:
+            await end([task])
+        if self._flushing is not None:
+            await asyncio.wait([self._flushing])
+            if not self._flushing.cancelled():
+                self._flushing.exception()  # Fenced, as likely as not
 
     def _fail(self, error: BaseException) -> None:
         if not self.failed:
@@ -214,6 +252,8 @@ class PartitionRunner:
     async def _flush_if_due(self) -> None:
         if self._flushing is not None and self._flushing.done():
             await self._finish_flush()
+        if self._flushing is None:
+            await self._do_what_is_asked()
         if not self._has_changes():
             return
         cut, letters = self.processor.partition.cut, self.processor.tally.dead_letters
@@ -232,16 +272,26 @@ class PartitionRunner:
             await self._finish_flush()
         self._flushing = asyncio.create_task(self._send(self._prepare()))
 
+    async def _do_what_is_asked(self) -> None:
+        """Between two flushes: see `is_owner` and `flush`."""
+        if self._look_asked is not None:
+            await self.flusher.look_for_others()
+            self._looked_at = monotonic()
+            asked, self._look_asked = self._look_asked, None
+            asked.set_result(None)
+        if self._flush_asked is not None:
+            asked, self._flush_asked = self._flush_asked, None
+            if self._has_changes():
+                self._flushing = asyncio.create_task(self._send(self._prepare()))
+                self._flushing.add_done_callback(lambda _: asked.set_result(None))
+            else:
+                asked.set_result(None)
+
     def _prepare(self) -> Flush:
         cut, tally = self.processor.take()
         self._records += sum(tally.outcomes.values())
         self._refused += len(tally.dead_letters)
-        for (type_name, outcome), count in tally.outcomes.items():
-            if outcome != "control":
-                self._metrics.events(type_name or None, outcome, count)
-        self._tell_of_refused(tally.dead_letters)
-        for transition in cut.transitions:
-            self._metrics.transition(transition.previous_status, transition.current_status, transition.cause)
+        tell(self._metrics, cut, tally)
         flush = self.flusher.prepare(self.processor, cut, tally)
         if flush.rows:
             self._row_bytes = max(100, flush.size // len(flush.rows))
@@ -249,29 +299,12 @@ class PartitionRunner:
         self._flushed_clock = flush.meta.clock
         return flush
 
-    def _tell_of_refused(self, letters: list[DeadLetter]) -> None:
-        """Count dead letters by reason, and log the first of each: a storm of bad input must not become one of logs."""
-        first: dict[str, DeadLetter] = {}
-        counts = Counter(letter.refused.reason.value for letter in letters)
-        for letter in letters:
-            first.setdefault(letter.refused.reason.value, letter)
-        for reason, count in counts.items():
-            batch, refused = first[reason].batch, first[reason].refused
-            self._metrics.dead_letters(reason, count)
-            logger.warning(
-                "input refused",
-                reason=reason,
-                count=count,
-                topic=batch.topic,
-                partition=batch.partition,
-                offset=batch.offsets[first[reason].index],
-                detail=str(refused),
-            )
-
     async def _send(self, flush: Flush) -> None:
         began = monotonic()
         self._metrics.outbox_pending(self.partition, len(flush.outbox.transitions))
         await self.flusher.send(flush)
+        if self.failed:
+            return  # abandoned meanwhile: its gauges are forgotten
         self._metrics.outbox_pending(self.partition, 0)
         self._metrics.flushed(monotonic() - began, len(flush.rows), flush.size)
         statuses = self.processor.partition.statuses

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from streams.domain.rulebook import Rulebook
@@ -23,6 +24,10 @@ class Parts:
     processor: type[PartitionProcessor] = PartitionProcessor
 
 
+async def _always() -> None:
+    pass
+
+
 async def recover(
     partition: int,
     topics: OutputTopics,
@@ -31,11 +36,13 @@ async def recover(
     clock_mode: ClockMode,
     wall: Wall,
     parts: Parts | None = None,
+    may_claim: Callable[[], Awaitable[object]] = _always,
 ) -> tuple[PartitionProcessor, Flusher]:
     """Become the owner of a partition: (1) read its changelog, and claim it unless it is a newer program's, (2) restore
     the state of its last cut, (3) publish that cut's outbox again, before anything new. The input is to be read from
     the queues' positions.
 
+    `may_claim` is awaited before the claim.
     Raises UserError if the changelog cannot be read; Fenced, or a WriteError.
     """
     parts = parts or Parts()
@@ -43,6 +50,7 @@ async def recover(
     state = parts.log_state()
     await flusher.read_on(state)
     state.require_known_versions()
+    await may_claim()
     await flusher.claim(state)  # (1)
     restored = await _restore(state, book)  # (2)
     meta = restored.meta

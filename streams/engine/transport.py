@@ -163,6 +163,7 @@ PRIVATE_NAMES: tuple[tuple[str, str, str, str], ...] = (
     ("faust.transport.drivers.aiokafka", "Consumer", "_new_consumer_thread", "(self)"),
     ("faust.transport.drivers.aiokafka", "Producer", "_settings_auth", "(self)"),
     ("faust.transport.consumer", "ThreadDelegateConsumer", "_thread", "attribute"),
+    ("faust.transport.consumer", "ConsumerThread", "on_partitions_assigned", "(self, assigned, generation_id=0)"),
     ("faust.transport.consumer", "Consumer", "_drain_messages", "(self, fetcher)"),
     ("faust.transport.consumer", "Consumer", "perform_seek", "(self)"),
     ("faust.transport.consumer", "Consumer", "commit", "(self, topics=None, start_new_transaction=True)"),

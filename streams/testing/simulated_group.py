@@ -8,6 +8,7 @@ from random import Random
 
 from streams.codecs import row as row_codec
 from streams.engine import cut as cut_module
+from streams.engine.flush import Fenced
 from streams.engine.log_writer import Row
 from streams.testing.fake_log import FakeBroker, FakeLog, Place, Request
 from streams.testing.random_log import RandomLog, random_policies
@@ -124,14 +125,18 @@ class Simulation:
 
     def _move(self, worker: Worker, runner: Runner) -> None:
         runner.step(self.profile.flush)
-        if runner.failed is not None:
+        if isinstance(runner.failed, Fenced) and self._lost(worker, runner) and self.random.random() < 0.5:
+            # In a rebalance the engine waits to be told so by the group.
+            self.note(f"{worker.name} finds that another has partition {runner.partition}")
+            worker.runners.remove(runner)
+        elif runner.failed is not None:
             # The engine stops its whole worker, whichever partition failed.
             self.note(f"{worker.name} stops: {runner.failed}")
             self.kill(worker)
-        elif runner.parked:
+        elif runner.gone:
             worker.runners.remove(runner)
-            worker.parked[runner.partition] = runner
-            self._commit(runner)
+            if not runner.abandoned:
+                self._commit(runner)
             if self.owners[runner.partition] is worker:
                 self.owners[runner.partition] = None
             self.note(f"{worker.name} has given up partition {runner.partition}")
@@ -160,9 +165,12 @@ class Simulation:
                     self.assign(partition, random.choice(awake))
         for worker in self.workers:
             for runner in worker.runners:
-                lost = self.owners[runner.partition] is not worker
-                if lost and not worker.asleep and runner.taking is None and random.random() < 0.1:
-                    runner.stopping = True
+                if self._lost(worker, runner) and not worker.asleep and random.random() < 0.03:
+                    runner.abandoned = True
+
+    def _lost(self, worker: Worker, runner: Runner) -> bool:
+        """Whether the group has given the runner's partition to somebody else, or to nobody yet."""
+        return self.owners[runner.partition] is not worker
 
     def start_worker(self) -> None:
         """One more process."""
@@ -177,11 +185,8 @@ class Simulation:
         """The group gives a partition to a worker, which takes it over."""
         self.note(f"{worker.name} takes over partition {partition}")
         self.owners[partition] = worker
-        parked = worker.parked.pop(partition, None)
         source = self.inputs[partition]
-        worker.runners.append(
-            Runner(partition, self._fake_log, source, self.policies, self._parts, self.random, parked)
-        )
+        worker.runners.append(Runner(partition, self._fake_log, source, self.policies, self._parts, self.random))
 
     def _grow(self) -> None:
         for source in self.inputs:

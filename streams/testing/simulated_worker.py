@@ -75,7 +75,8 @@ class Input:
 class Runner:
     """One partition in the hands of one worker: taking it over, working, and giving it up.
 
-    `stopping`: told to give it up in good order. `parked`: has done so. `failed`: the error that stops its worker.
+    `stopping`: told to give it up in good order, as its worker stops. `abandoned`: it was given to another worker.
+    `gone`: whichever it was, nothing more comes of it. `failed`: the error that stops its worker.
     `check_due`: it is to look, once it has nothing to apply, whether somebody else has written snapshots.
     """
 
@@ -87,12 +88,11 @@ class Runner:
         policies: PolicySet,
         parts: SimulatedParts,
         random: Random,
-        parked: Runner | None = None,
     ) -> None:
         self.partition = partition
         self.processor: PartitionProcessor
         self.flusher: Flusher
-        self.stopping = self.parked = False
+        self.stopping = self.abandoned = self.gone = False
         self.failed: Exception | None = None
         self._log = log
         self._source = source
@@ -102,7 +102,7 @@ class Runner:
         self.check_due = False
         self._flushing: Task | None = None
         self._checking: Task | None = None
-        self.taking: Task | None = Task(self._take(parked, list(source.present)))
+        self.taking: Task | None = Task(self._take(list(source.present)))
 
     @property
     def tasks(self) -> list[Task]:
@@ -114,8 +114,10 @@ class Runner:
     @property
     def can_step(self) -> bool:
         """Whether anything but an answer is missing."""
-        if self.failed or self.parked:
+        if self.failed or self.gone:
             return False
+        if self.abandoned:
+            return True
         if self.taking is not None:
             return self.taking.ready
         return self._checking is None or self._checking.ready
@@ -140,13 +142,8 @@ class Runner:
 
     # -- as Engine._take
 
-    async def _take(self, parked: Runner | None, ends: list[int]) -> None:
-        if parked is not None and await self._log.end(TOPICS.changelog, self.partition) == parked.flusher.expected:
-            self.processor, self.flusher = parked.processor, parked.flusher
-            for queue in self.processor.queues:
-                queue.reset()
-        else:
-            await self._recover()
+    async def _take(self, ends: list[int]) -> None:
+        await self._recover()
         for queue, end in zip(self.processor.queues, ends, strict=True):
             queue.end = max(queue.end, end)
 
@@ -164,6 +161,9 @@ class Runner:
 
     def step(self, flush_chance: float) -> None:
         """Move on a little: hear an answer, or apply a few records and perhaps begin a flush."""
+        if self.abandoned:
+            self._abandon()
+            return
         if self.taking is not None:
             self.taking.resume()
             if self.taking.finished:
@@ -189,7 +189,17 @@ class Runner:
             if self.flusher.has_news(self.processor):
                 self._flush()
             else:
-                self.parked = True
+                self.gone = True
+
+    def _abandon(self) -> None:
+        """What is on its way goes on, whatever comes of it; all else is dropped."""
+        for task in (self.taking, self._checking):
+            if task is not None and not task.finished:
+                task.kill()
+        self.taking = self._checking = None
+        if self._flushing is not None and self._flushing.ready:
+            self._flushing.resume()
+        self.gone = self._flushing is None or self._flushing.finished
 
     def _work(self, flush_chance: float) -> None:
         random, processor = self._random, self.processor
@@ -213,17 +223,15 @@ class Runner:
 
 
 class Worker:
-    """A process: it lives, sleeps or is dead, with all its runners. `parked`: given up in good order, state kept."""
+    """A process: it lives, sleeps or is dead, with all its runners."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.asleep = False
         self.runners: list[Runner] = []
-        self.parked: dict[int, Runner] = {}
 
     def kill(self) -> None:
         """As kill -9."""
         for runner in self.runners:
             runner.kill()
         self.runners.clear()
-        self.parked.clear()

@@ -18,6 +18,7 @@ from faust.types import TP
 from streams.broker import EmbeddedBroker
 from streams.engine.admin import TopicSpec, ensure_topics
 from streams.engine.batch import RecordBatch
+from streams.engine.hooks import Place
 from streams.engine.log_reader import read_partition
 from streams.engine.transport import BatchConsumer, TransportSettings, consumer_of, install
 from streams.errors import UserError
@@ -44,8 +45,16 @@ class Engine:
         self.revoking.set()
         self.fail: Exception | None = None
         self.committed: list[bool] = []
+        self.gapless: list[bool] = []
 
-    async def on_assigned(self, assigned: frozenset[TP]) -> Mapping[TP, int]:
+    async def on_rebalance(self, owned: frozenset[TP]) -> None:
+        self.calls.append(("rebalance", owned))
+        await self.revoking.wait()
+        await self.commit(owned)
+        self.calls.append(("flushed", owned))
+
+    async def on_assigned(self, assigned: frozenset[TP], place: Place, *, gapless: bool) -> None:
+        self.gapless.append(gapless)
         self.calls.append(("assigned", assigned))
         try:
             await self.gate.wait()
@@ -55,15 +64,19 @@ class Engine:
         if self.fail is not None:
             raise self.fail
         known = self.start | self.next
-        return {tp: known[tp] for tp in assigned if tp in known}
+        for tp in assigned & known.keys():
+            await place({tp: known[tp]})
 
     async def on_revoked(self, revoked: frozenset[TP]) -> None:
         self.calls.append(("revoked", revoked))
         await self.revoking.wait()
-        mine = {tp: offset for tp, offset in self.next.items() if tp in revoked}
+        await self.commit(revoked)
+        self.calls.append(("let go", revoked))
+
+    async def commit(self, tps: frozenset[TP]) -> None:
+        mine = {tp: offset for tp, offset in self.next.items() if tp in tps}
         if self.consumer is not None and mine:
             self.committed.append(await self.consumer.commit_offsets(mine))
-        self.calls.append(("let go", revoked))
 
     async def on_stopped(self) -> None:
         self.calls.append(("stopped", frozenset()))
@@ -285,7 +298,7 @@ async def test_positions_come_from_the_hook_and_not_from_the_group(
     async with running(broker, group, topics, engine, settings):
         await eventually(lambda: engine.count("assigned") == 1, "the hook")
         await asyncio.sleep(1.0)
-        assert not engine.batches, "nothing is handed out before the hook returns"
+        assert not engine.batches, "nothing is handed out before the hook says from where"
         engine.gate.set()
         await eventually(lambda: sum(len(b) for bs in engine.batches.values() for b in bs) >= 161, "60 + 0 + 1 + 100")
     counts = {tp: sum(map(len, batches)) for tp, batches in engine.batches.items()}
@@ -348,7 +361,7 @@ async def test_a_paused_partition_is_held_and_others_go_on(broker: EmbeddedBroke
 
 @pytest.mark.parametrize("batch_transport", [True, False])
 @in_loop
-async def test_revocation_is_awaited_when_a_second_worker_joins(broker: EmbeddedBroker, batch_transport: bool) -> None:
+async def test_work_goes_on_while_a_second_worker_joins(broker: EmbeddedBroker, batch_transport: bool) -> None:
     topics = await new_topics(broker, 2, partitions=4)
     everything = frozenset(TP(topic, number) for topic in topics for number in range(4))
     for tp in everything:
@@ -362,10 +375,14 @@ async def test_revocation_is_awaited_when_a_second_worker_joins(broker: Embedded
         app = make_app(broker, group, topics, second, settings)
         # It starts in full only once it has its partitions.
         starting = asyncio.create_task(app.start())
-        await eventually(lambda: first.count("revoked") == 1, "revocation")
+        await eventually(lambda: first.count("rebalance") == 1, "revocation")
+        assert owned(first) == everything
+        if batch_transport:
+            for tp in everything:
+                await fill(broker, tp.topic, numbered(b"m", 50), tp.partition)
+            await eventually(lambda: all(len(first.values(tp)) == 250 for tp in everything), "more, in the rebalance")
         await asyncio.sleep(1.0)
-        assert not second.calls, "the second gets nothing before the first has let go"
-        assert not owned(first)
+        assert not second.calls, "the second gets nothing before the first has flushed"
         second.start = dict(first.next)
         first.revoking.set()
         await starting
@@ -377,13 +394,16 @@ async def test_revocation_is_awaited_when_a_second_worker_joins(broker: Embedded
         assert first.committed == [True], "commits are accepted while letting go"
         for tp in everything:
             await fill(broker, tp.topic, numbered(b"b", 100), tp.partition)
-        await eventually(lambda: all(len(both(first, second, tp)) >= 300 for tp in everything), "the rest, by either")
+        meanwhile = numbered(b"m", 50) if batch_transport else []
+        total = 300 + len(meanwhile)
+        await eventually(lambda: all(len(both(first, second, tp)) >= total for tp in everything), "the rest, by either")
         async with asyncio.timeout(LONG_S):
             await app.stop()
         assert [call for call, _ in second.calls] == ["assigned", "revoked", "let go", "stopped"]
         await eventually(lambda: owned(first) == everything, "all back to the first")
+        assert first.gapless[1:] == [True, True]
     for tp in everything:
-        assert both(first, second, tp) == numbered(b"a", 200) + numbered(b"b", 100)
+        assert both(first, second, tp) == numbered(b"a", 200) + meanwhile + numbered(b"b", 100)
 
 
 def owned(engine: Engine) -> frozenset[TP]:
@@ -413,7 +433,7 @@ async def test_a_recovery_that_is_overtaken_by_a_rebalance_is_cancelled(broker: 
         async with running(broker, group, topics, second):
             await eventually(lambda: first.count("assigned") == 2, "its second recovery")
             calls = [call for call, _ in first.calls]
-            assert calls == ["assigned", "cancelled", "revoked", "let go", "assigned"]
+            assert calls == ["assigned", "rebalance", "flushed", "cancelled", "assigned"]
             first.gate.set()
             everything = [TP(topics[0], number) for number in range(2)]
             await eventually(lambda: all(len(both(first, second, tp)) == 10 for tp in everything), "all records, once")

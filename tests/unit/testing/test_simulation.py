@@ -48,8 +48,8 @@ def test_new_seeds_keep_all_promises() -> None:
 
 
 def test_simulations_say_something() -> None:
-    reports = [simulate(seed) for seed in range(60)]
-    assert sum(report.transitions for report in reports) > 300
+    reports = [simulate(seed) for seed in range(150)]
+    assert sum(report.transitions for report in reports) > 750
     trace = "\n".join(line for report in reports for line in report.trace)
     for event in ("is killed", "is suspended", "wakes", "takes over", "is taken from", "has given up", "no answer",
                   "lands late", "never happens", "is compacted", "another worker took it over"):  # fmt: skip
