@@ -49,7 +49,9 @@ def next_due(product: Product, book: Rulebook) -> int | None:
         if agenda and product.threats >= product.late_leeway:
             at = agenda[0][0]
             return at + 1 if at >= as_of else as_of + 1
-        return _expiry(product, book) if product.wake_at is None else product.wake_at
+        if product.wake_at is None or not product.buckets:  # of lines that count nothing the last may go earlier
+            return _expiry(product, book)
+        return product.wake_at
     # Its numbers are shown, so they are kept up to date (SPEC 8); or, on a wall clock, an event lies ahead, and its
     # bucket, which enters the windows at a boundary, could open a gate.
     due_at = (product.last_bucket + 1) * book.bucket_ms
