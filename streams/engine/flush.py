@@ -105,12 +105,10 @@ class Flusher:
             epoch = state.epoch + 1
             base = await self._append([(CLAIM_KEY, b"", epoch_headers(epoch))])
             self._require_whole_log(base, state.next_offset)
-            contested = base != state.next_offset
-            if contested:
-                await self.read_on(state, base)
-            if state.epoch < epoch:
+            if base == state.next_offset:
                 break
-            # Somebody claimed as much or more in between. Beyond our own claim there may be more of theirs.
+            # Somebody wrote in between, and may have claimed as much or more. What is there to read does not tell: a
+            # worker that sleeps here may find that compaction has taken their claim. So it claims again, higher.
             await self.read_on(state, base + 1)
         self.succeed(state, epoch, base)
         # What was written to the snapshot topic since the last cut may be a sleeper's: it is written again.

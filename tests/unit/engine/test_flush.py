@@ -290,3 +290,12 @@ async def test_the_loop_has_its_turn_while_a_partition_is_taken_over(monkeypatch
     beside.cancel()
     assert len(processor.partition.dormant.rows) == 200
     assert turns >= 20
+
+
+@in_loop
+async def test_a_claim_that_compaction_took_before_it_was_read_is_outbid_all_the_same() -> None:
+    """Two workers claim the same epoch, one after the other, and the second sleeps until the first claim is gone."""
+    log = MemoryLog()
+    log.before["changelog"] = lambda: log.topics["changelog"].append((None, None, ()))  # where the first claim was
+    owner = await owner_of(log)
+    assert owner.flusher.epoch == 2
