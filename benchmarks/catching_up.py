@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.harness import PATIENCE_S, Bench, Figures, Inputs, Program, settings_of
+from benchmarks.harness import OURS, PATIENCE_S, Bench, Figures, Inputs, Program, Usage, settings_of
 from streams.engine.waiting import wait_until_applied
 from streams.errors import UserError
+from streams.settings import ENV_PREFIX
 
 # How often the group's committed offsets are looked at, s: often enough for a run of seconds, cheap for the broker.
 _LOOK_S = 0.1
@@ -31,15 +32,42 @@ def catch_up(bench: Bench, subject: str, inputs: Inputs, app_id: str | None = No
         seconds = time.monotonic() - began
         after = program.usage
         program.stop()
-    job_cpu_s = None if after.cpu_s is None or before.cpu_s is None else after.cpu_s - before.cpu_s
+    return _figures(inputs, seconds, [before], [after])
+
+
+def catch_up_by_two(bench: Bench, inputs: Inputs) -> Figures:
+    """Two workers of ours share the partitions. Time begins when the first has them all, and the rebalance is in it;
+    CPU time and memory are those of both."""
+    environment = bench.environment(inputs.names, bench.new_name("app"))
+    data_dir = {f"{ENV_PREFIX}DATA_DIR": environment[f"{ENV_PREFIX}DATA_DIR"] + "-2"}
+    with bench.start(OURS, environment) as one, bench.start(OURS, environment | data_dir) as other:
+        began = one.wait_ready()
+        before = [one.usage, other.usage]
+        wait_applied(environment, inputs, one)
+        seconds = time.monotonic() - began
+        after = [one.usage, other.usage]
+        one.stop()
+        other.stop()
+    return _figures(inputs, seconds, before, after)
+
+
+def _figures(inputs: Inputs, seconds: float, before: Sequence[Usage], after: Sequence[Usage]) -> Figures:
+    cpu_s = _sum(usage.cpu_s for usage in after)
+    cpu_s_before = _sum(usage.cpu_s for usage in before)
+    job_cpu_s = None if cpu_s is None or cpu_s_before is None else cpu_s - cpu_s_before
     return {
         "events_per_s": inputs.events / seconds,
         "seconds": seconds,
-        "cpu_s": after.cpu_s,
-        "cpu_s_per_million": _per_million(after.cpu_s, inputs.events),
+        "cpu_s": cpu_s,
+        "cpu_s_per_million": _per_million(cpu_s, inputs.events),
         "job_cpu_s_per_million": _per_million(job_cpu_s, inputs.events),
-        "peak_rss_mb": after.peak_rss_mb,
+        "peak_rss_mb": _sum(usage.peak_rss_mb for usage in after),
     }
+
+
+def _sum(figures: Iterable[float | None]) -> float | None:
+    known = list(figures)
+    return None if None in known else sum(figure or 0.0 for figure in known)
 
 
 def wait_applied(environment: Mapping[str, str], inputs: Inputs, program: Program) -> None:
@@ -57,13 +85,13 @@ def wait_applied(environment: Mapping[str, str], inputs: Inputs, program: Progra
     asyncio.run(wait_until_applied(settings_of(environment), inputs.ends, look, poll_s=_LOOK_S))
 
 
-def catch_up_peer(bench: Bench, inputs: Inputs) -> Figures:
+def catch_up_peer(bench: Bench, inputs: Inputs, threads: int = 1) -> Figures:
     """The Kafka Streams peer on the three of the topics that it reads; it measures itself, by the same rules.
 
     Its CPU time is of the whole process, the start of the JVM and its compiler included.
     """
     topics = list(inputs.names.values())[:3]
-    with bench.start_peer("--topics", ",".join(topics)) as program:
+    with bench.start_peer("--topics", ",".join(topics), "--threads", str(threads)) as program:
         told = _last_json(program.wait_end())
     events, cpu_s = told["events"], told["cpu_s"]
     return {

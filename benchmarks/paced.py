@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +22,8 @@ from streams.testing.records import SimulatedRecord
 PRODUCTS = 50_000
 _LINES, _CANCELLED = 19, 3
 _TICK_S = 0.01
+# So many records are made within a ms, even on a busy machine.
+_MADE_PER_MS = 20
 _BATCH_BYTES = 400_000
 # A transition that has not come so long after the last event was sent does not come, s.
 _LAST_S = 60.0
@@ -66,7 +67,10 @@ def prepare(bench: Bench, *plans: Plan) -> Inputs:
 
 @dataclass
 class Paced:
-    """What came of it. Times are monotonic, in s, by product: `sent` before the broker was called, `received`."""
+    """What came of it. Times are monotonic, in s, by product: `sent` before the broker was called, `received`.
+
+    `began`: when the first event was sent, 0 before that.
+    """
 
     sent: dict[str, float] = field(default_factory=dict)
     received: dict[str, float] = field(default_factory=dict)
@@ -99,10 +103,14 @@ def percentile(ascending: Sequence[float], share: float) -> float | None:
 
 
 async def pace(
-    environment: Mapping[str, str], plan: Plan, output_topic: str, enough: Callable[[], bool] = lambda: False
+    environment: Mapping[str, str],
+    plan: Plan,
+    output_topic: str,
+    enough: Callable[[], bool] = lambda: False,
+    result: Paced | None = None,
 ) -> Paced:
-    """Send what the plan says, or until it is `enough`, and read the transitions meanwhile."""
-    settings, result = settings_of(environment), Paced()
+    """Send what the plan says, or until it is `enough`, and read the transitions meanwhile; `result` is filled."""
+    settings, result = settings_of(environment), result or Paced()
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap_servers, acks="all", linger_ms=0, max_batch_size=_BATCH_BYTES
     )
@@ -145,38 +153,70 @@ async def _read(consumer: AIOKafkaConsumer, result: Paced) -> None:
 async def _send(
     producer: AIOKafkaProducer, topics: Sequence[str], plan: Plan, result: Paced, enough: Callable[[], bool]
 ) -> None:
-    trade, triggers = Trade(PRODUCTS, plan.tag), iter(plan.triggers)
-    total = plan.rate * plan.seconds
-    acks: set[asyncio.Task[None]] = set()
+    begins_ms = time.time_ns() // 1_000_000 + 1_000 + plan.rate * plan.seconds // _MADE_PER_MS
+    records = _records(plan, begins_ms)
+    lanes: dict[tuple[int, int], _Lane] = {}
+    await asyncio.sleep(max(0.0, begins_ms / 1000 - time.time()))
     result.began = time.monotonic()
-    while result.events < total and not enough():
-        due = min(total, int((time.monotonic() - result.began) * plan.rate) + 1)
-        batches: dict[tuple[int, int], list[SimulatedRecord]] = defaultdict(list)
+    while result.events < len(records) and not enough():
+        due = min(len(records), int((time.monotonic() - result.began) * plan.rate) + 1)
         triggered = []
-        now = time.time_ns() // 1_000_000
-        for number in range(result.events, due):
-            if number % plan.every == 0:
-                product = next(triggers)
-                record = placed(product, f"{product}-last", now)
-                triggered.append(product)
-            else:
-                record = trade.next(now)
-            batches[record.topic, partition_of(record.key, PARTITIONS)].append(record)
+        for partition, trigger, record in records[result.events : due]:
+            if trigger is not None:
+                triggered.append(trigger)
+            lane = lanes.get((record.topic, partition))
+            if lane is None:
+                lane = lanes[record.topic, partition] = _Lane(producer, topics[record.topic], partition)
+            lane.waiting.append(record)
         sent = time.monotonic()
         result.sent.update(dict.fromkeys(triggered, sent))
-        for (topic, partition), records in batches.items():
-            ack = asyncio.create_task(_append(producer, topics[topic], partition, records))
-            acks.add(ack)
-            ack.add_done_callback(acks.discard)
+        for lane in lanes.values():
+            lane.go_on()
         result.events = due
         await asyncio.sleep(_TICK_S)
-    await asyncio.gather(*acks)
+    for lane in lanes.values():
+        await lane.finish()
     result.ended = time.monotonic()
 
 
-async def _append(producer: AIOKafkaProducer, topic: str, partition: int, records: list[SimulatedRecord]) -> None:
-    batch = producer.create_batch()
-    for record in records:
-        batch.append(key=record.key, value=record.value, timestamp=record.timestamp_ms)
-    batch.close()
-    await (await producer.send_batch(batch, topic, partition=partition))
+class _Lane:
+    """What goes to one partition: one batch is on its way at a time, and what comes meanwhile is in the next one."""
+
+    def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+        self.waiting: list[SimulatedRecord] = []
+        self._producer, self._topic, self._partition = producer, topic, partition
+        self._sending: asyncio.Task[None] | None = None
+
+    def go_on(self) -> None:
+        """Begin to send what waits, unless something is on its way, which goes on with it."""
+        if self.waiting and (self._sending is None or self._sending.done()):
+            self._sending = asyncio.create_task(self._send())
+
+    async def finish(self) -> None:
+        """Wait until all is acked."""
+        self.go_on()
+        if self._sending is not None:
+            await self._sending
+
+    async def _send(self) -> None:
+        while self.waiting:
+            batch, taken = self._producer.create_batch(), 0
+            for record in self.waiting:
+                if batch.append(key=record.key, value=record.value, timestamp=record.timestamp_ms) is None:
+                    break
+                taken += 1
+            del self.waiting[:taken]
+            batch.close()
+            await (await self._producer.send_batch(batch, self._topic, partition=self._partition))
+
+
+def _records(plan: Plan, begins_ms: int) -> list[tuple[int, str | None, SimulatedRecord]]:
+    """All that is to be sent, made before the time begins: partition, the product that it triggers, and the record."""
+    trade, triggers = Trade(PRODUCTS, plan.tag), iter(plan.triggers)
+    records: list[tuple[int, str | None, SimulatedRecord]] = []
+    for number in range(plan.rate * plan.seconds):
+        at = begins_ms + number * 1000 // plan.rate
+        product = next(triggers) if number % plan.every == 0 else None
+        record = trade.next(at) if product is None else placed(product, f"{product}-last", at)
+        records.append((partition_of(record.key, PARTITIONS), product, record))
+    return records

@@ -58,7 +58,7 @@ class ProductCodec(codecs.Codec):
 
     def _dumps(self, product: Product) -> bytes:
         product.touched = None  # all of it, whatever changed
-        rows = [value for _, value in RowWriter().encode(product.id, product)]
+        rows = [value for _, value in RowWriter().encode(product.id, product, BOOK)]
         product.touched = None
         return msgspec.msgpack.encode([product.id, rows])
 

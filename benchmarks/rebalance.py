@@ -83,9 +83,11 @@ def _measure(bench: Bench, subject: str) -> dict[str, Figures]:
 
 def _meanwhile(environment: Mapping[str, str], plan: Plan, action: Callable[[], Done]) -> tuple[Paced, Done]:
     """Do something under the load that the plan says, which goes on for a while before and after it."""
-    over = threading.Event()
+    over, paced = threading.Event(), Paced()
 
     def act() -> Done:
+        while not paced.began:
+            time.sleep(_AROUND_S / 10)
         time.sleep(_AROUND_S)
         done = action()
         time.sleep(_AROUND_S)
@@ -94,7 +96,7 @@ def _meanwhile(environment: Mapping[str, str], plan: Plan, action: Callable[[], 
 
     async def both() -> tuple[Paced, Done]:
         output_topic = environment["FLAGGED_FLAG_STATUS_CHANGED_TOPIC"]
-        return await asyncio.gather(pace(environment, plan, output_topic, over.is_set), asyncio.to_thread(act))
+        return await asyncio.gather(pace(environment, plan, output_topic, over.is_set, paced), asyncio.to_thread(act))
 
     return asyncio.run(both())
 

@@ -124,10 +124,10 @@ async def _write_cuts(
         for name, product in part:
             if id(product) not in encoded:
                 product.touched = None
-                encoded[id(product)] = RowWriter().encode(product.id, product)
+                encoded[id(product)] = RowWriter().encode(product.id, product, BOOK)
             model = product.id.encode()
             rows += [(_renamed(key, model, name.encode()), value, headers) for key, value in encoded[id(product)]]
-        meta = Meta(clock=CLOCK_MS, lands_at=flusher.expected, products=done)
+        meta = Meta(clock=CLOCK_MS, lands_at=flusher.expected, products=done, rules=BOOK.digest)
         await flusher.send(Flush(rows=rows, meta=meta, outbox=Outbox(), dead_letters=[], snapshots=[], size=0))
 
 

@@ -133,13 +133,19 @@ class Settings:
     flush_interval_ms: int = _setting(
         1 * SECOND_MS,
         values.duration(1, MINUTE_MS),
-        "Longest time between two flushes of changed state; five times as long in a backlog.",
+        "Longest time between two flushes of changed state; ten times as long in a backlog.",
     )
     flush_bytes: int = _setting(
         # Kafka takes a flush whole, as one record batch: the producer's limit is 15 MB.
         7_000_000,
         values.size(1_000, 10_000_000),
         "Changed state that brings the next flush forward.",
+    )
+    awake_products_max: int = _setting(
+        100_000,
+        values.whole(0, 1_000_000_000),
+        "Products that a worker keeps ready for use, some 7 KB each; of the others, those that have not changed for "
+        "longest, it keeps a row of some 1 KB each, and reads that when they are heard of again.",
     )
     batch_max_records: int = _setting(
         2_000, values.whole(1, 100_000), "Most records of one partition handed on at once."

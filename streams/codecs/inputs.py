@@ -97,8 +97,8 @@ def _fast_values(values: Sequence[bytes | None], headers: Sequence[Headers | Non
     """The values, with those that the fast reading must not see made empty, so that it is undecided about them."""
     if not (headers and any(headers)) and None not in values:
         there = cast(Sequence[bytes], values)
-        joined = b"".join(there)
-        if joined.isascii() and b"\\" not in joined and max(map(len, there), default=0) <= VALUE_SIZE_MAX:
+        # One look at all of them; no character lies on both sides of a line feed.
+        if max(map(len, there), default=0) <= VALUE_SIZE_MAX and _is_plain(b"\n".join(there)):
             return there
     around = headers or [None] * len(values)
     return [
@@ -108,13 +108,17 @@ def _fast_values(values: Sequence[bytes | None], headers: Sequence[Headers | Non
 
 
 def _is_fast(value: bytes) -> bool:
-    """Whether the value is UTF-8 of a lawful size without escaped surrogates: msgspec may pass over all three."""
-    if len(value) > VALUE_SIZE_MAX or (b"\\" in value and (b"\\ud" in value or b"\\uD" in value)):
+    return len(value) <= VALUE_SIZE_MAX and _is_plain(value)
+
+
+def _is_plain(text: bytes) -> bool:
+    """Whether it is UTF-8 without escaped surrogates: msgspec may pass over either."""
+    if b"\\" in text and (b"\\ud" in text or b"\\uD" in text):
         return False
-    if value.isascii():
+    if text.isascii():
         return True
     try:
-        value.decode()
+        text.decode()
     except UnicodeDecodeError:
         return False
     return True

@@ -49,7 +49,8 @@ class Meta(msgspec.Struct, array_like=True, kw_only=True):
     belong to it, and the offset up to which the snapshot topic is known to be this partition's owners' own.
 
     `lands_at`: the offset before which the cut cannot lie in its log; `products`: how many products it leaves. A log
-    that disagrees has lost something. None: a cut that does not say."""
+    that disagrees has lost something. None: a cut that does not say.
+    `rules`: the digest of the rules (`Rulebook.digest`) that the due times of the rows were found by; 0 of none."""
 
     clock: int | None = None
     positions: _Offsets = msgspec.field(default_factory=lambda: [0, 0, 0, 0])
@@ -59,6 +60,7 @@ class Meta(msgspec.Struct, array_like=True, kw_only=True):
     snapshots_end: _Natural = 0
     lands_at: _Natural = 0
     products: _Natural | None = None
+    rules: _Natural = 0
 
 
 class Outbox(msgspec.Struct):

@@ -4,12 +4,17 @@ A row is a version byte, then a msgpack array. Most products are one row, keyed 
 lines and fees is a header row and pages, so that a cut writes what changed and not the whole of it; an item is in the
 page that the CRC of its id says. All rows of a product are written in one cut, so they always fit together.
 
+Between its version and its array a header row has what a reader must know of a product that it leaves as it is: when
+the product is due (8 bytes, ms; NEVER for never; it may be early, not late), and its status (1 byte), with bits that
+say that it has pages, or a snapshot pending. Version 1 has neither; it is read still.
+
 Keys: a product's header is its id in UTF-8; a page is 0xFF, the page number (4 bytes, big-endian) and the id. No UTF-8
 text begins with 0xFF or 0xFE, the meta row's key (`meta`), so no product can be mistaken for either.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 from zlib import crc32
@@ -19,13 +24,27 @@ import msgspec
 from streams.codecs import row_shape
 from streams.codecs.row_shape import ARGUMENTS, Header, Items, packed
 from streams.domain.buckets import unpack
+from streams.domain.counters import NEVER
 from streams.domain.levels import MetricState
 from streams.domain.lines import Line, LineKey
+from streams.domain.outlook import row_due
 from streams.domain.product import Product
 from streams.domain.rulebook import Rulebook
+from streams.domain.transitions import CLEAR
 
-VERSION = 1
+# Of header rows, as they are written and as they are read; and of pages.
+VERSION = 2
+READ_VERSIONS = frozenset((1, VERSION))
+PAGE_VERSION = 1
 PAGE_PREFIX = b"\xff"
+
+# Bits of the status byte beside the status.
+HAS_PAGES, PENDING = 0x40, 0x80
+_prefix = struct.Struct(">BQB")
+PREFIX_BYTES = _prefix.size
+read_prefix = _prefix.unpack_from
+"""Version, due time and status byte of a header row of this version. Raises struct.error for a row that is too short.
+Of a row of version 1 only the version means anything."""
 
 # Below this many items a product is one row: some 10 KB, which a cut may write whole.
 PAGED_FROM = 256
@@ -49,7 +68,7 @@ class RowWriter:
     def __init__(self, pages: Mapping[str, int] | None = None) -> None:
         self.pages: dict[str, int] = dict(pages or {})
 
-    def encode(self, product_id: str, product: Product | None) -> list[Row]:
+    def encode(self, product_id: str, product: Product | None, book: Rulebook) -> list[Row]:
         """The rows that changed since the product was last written; tombstones where it is gone (None)."""
         before = self.pages.get(product_id, 0)
         key = product_id.encode()
@@ -57,14 +76,16 @@ class RowWriter:
             self.pages.pop(product_id, None)
             if product is not None:
                 product.touched = None
-            alone = None if product is None or product.sequence == 0 else _row([product.sequence])
+            alone = None
+            if product is not None and product.sequence:
+                alone = _prefix.pack(VERSION, NEVER, CLEAR) + _encode([product.sequence])
             return [(key, alone), *((page_key(key, page), None) for page in range(before))]
         pages = _pages(before, len(product.lines) + len(product.seen))
         if pages == 0:
             self.pages.pop(product_id, None)
             product.touched = None
-            header = _header(product, 0, _items(product))
-            return [(key, _row(header)), *((page_key(key, page), None) for page in range(before))]
+            header = _header_row(product, 0, _items(product), book)
+            return [(key, header), *((page_key(key, page), None) for page in range(before))]
         touched = product.touched
         if pages != before or touched is None:
             changed = set(range(pages))
@@ -73,9 +94,9 @@ class RowWriter:
             changed = {page_of(item, pages) for item in items}
         self.pages[product_id] = pages
         product.touched = set()
-        rows: list[Row] = [(key, _row(_header(product, pages, None)))]
+        rows: list[Row] = [(key, _header_row(product, pages, None, book))]
         contents = _items_by_page(product, changed, pages)
-        rows.extend((page_key(key, page), _row(contents[page])) for page in sorted(changed))
+        rows.extend((page_key(key, page), _page(contents[page])) for page in sorted(changed))
         rows.extend((page_key(key, page), None) for page in range(pages, before))
         return rows
 
@@ -116,8 +137,27 @@ def _pages(before: int, items: int) -> int:
     return before if before > 1 else 0
 
 
-def _row(values: list[Any]) -> bytes:
-    return bytes((VERSION,)) + _encode(values)
+def _page(contents: list[Any]) -> bytes:
+    return bytes((PAGE_VERSION,)) + _encode(contents)
+
+
+def _header_row(product: Product, pages: int, items: list[Any] | None, book: Rulebook) -> bytes:
+    status = _status_byte(product.status, pages, product.snapshot_pending)
+    return _prefix.pack(VERSION, row_due(product, book), status) + _encode(_header(product, pages, items))
+
+
+def _status_byte(status: int, pages: int, snapshot_pending: bool) -> int:
+    return status | (HAS_PAGES if pages else 0) | (PENDING if snapshot_pending else 0)
+
+
+def due_of(row: bytes) -> int:
+    """When the product of a header row of this version is due, ms; NEVER for never."""
+    return int.from_bytes(row[1:9], "big")
+
+
+def with_due(row: bytes, due_at: int) -> bytes:
+    """A header row that says another due time."""
+    return row[:1] + due_at.to_bytes(8, "big") + row[9:]
 
 
 def _header(product: Product, pages: int, items: list[Any] | None) -> list[Any]:
@@ -177,12 +217,17 @@ def decode_product(
 
     Raises RowError for a row of another version, a damaged one, or pages that are not those the header tells of.
     """
-    if header[1:2] == _ALONE:
-        (sequence,) = _read(row_shape.read_sequence, product_id, header)
+    if not header or header[0] not in READ_VERSIONS:
+        raise RowError(_other_version(header, READ_VERSIONS))
+    start = 1 if header[0] == 1 else PREFIX_BYTES
+    if header[start : start + 1] == _ALONE:
+        (sequence,) = _read(row_shape.read_sequence, product_id, header, start)
+        _check_prefix(product_id, header, CLEAR)
         product = Product(product_id, book, clock_ms)
         product.sequence = sequence
         return product, 0
-    values = _read(row_shape.read_header, product_id, header)
+    values = _read(row_shape.read_header, product_id, header, start)
+    _check_prefix(product_id, header, _status_byte(values.status, values.pages, values.snapshot_pending))
     try:
         row_shape.check_header(values, len(pages), book.bucket_ms, clock_ms)
         product = _from_header(product_id, values, book, clock_ms)
@@ -194,18 +239,30 @@ def decode_product(
     return product, values.pages
 
 
+def _check_prefix(product_id: str, header: bytes, status: int) -> None:
+    """That what a header row says before its array fits the array."""
+    if header[0] != 1 and (header[PREFIX_BYTES - 1] != status or due_of(header) > NEVER):
+        raise _unreadable(product_id, ValueError("what it says of its status does not fit it"))
+
+
 def _pages_of(product_id: str, header: Header, pages: Mapping[int, bytes]) -> list[Items]:
-    return [_read(row_shape.read_page, product_id, pages[page]) for page in range(header.pages)]
+    found = []
+    for row in (pages[page] for page in range(header.pages)):
+        if not row or row[0] != PAGE_VERSION:
+            raise RowError(_other_version(row, {PAGE_VERSION}))
+        found.append(_read(row_shape.read_page, product_id, row, 1))
+    return found
 
 
-def _read(decode: Callable[[memoryview], T], product_id: str, row: bytes) -> T:
-    if not row or row[0] != VERSION:
-        found = row[0] if row else "none"
-        raise RowError(f"row version {found} is not {VERSION}, the one this program reads and writes")
+def _read(decode: Callable[[memoryview], T], product_id: str, row: bytes, start: int) -> T:
     try:
-        return decode(memoryview(row)[1:])
+        return decode(memoryview(row)[start:])
     except (ValueError, RecursionError) as error:  # not UTF-8 is a ValueError too
         raise _unreadable(product_id, error) from error
+
+
+def _other_version(row: bytes, known: Iterable[int]) -> str:
+    return f"row version {row[0] if row else 'none'} is not {' or '.join(map(str, sorted(known)))}, which is read here"
 
 
 def _unreadable(product_id: str, error: Exception) -> RowError:

@@ -6,8 +6,11 @@ from __future__ import annotations
 Attribute = tuple[str, int, str]
 
 
+def is_later(present: Attribute | None, at: int, event_id: str) -> bool:
+    """Whether what an event of `at` (ms) tells holds from now on: of two at the same ms the smaller event_id's does."""
+    return present is None or at > present[1] or (at == present[1] and event_id < present[2])
+
+
 def later(present: Attribute | None, told: Attribute) -> Attribute:
-    """The one that holds: the later one; of two at the same ms, the one with the smaller event_id."""
-    if present is None or told[1] > present[1] or (told[1] == present[1] and told[2] < present[2]):
-        return told
-    return present
+    """The one that holds."""
+    return told if present is None or is_later(present, told[1], told[2]) else present

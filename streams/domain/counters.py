@@ -49,20 +49,27 @@ class Counters:
         """Add packed counts (or a difference of such) to a bucket; what is dropped stays dropped."""
         if bucket < self.held_from:
             return
-        value = self.buckets.get(bucket, 0) + packed
+        buckets = self.buckets
+        value = buckets.get(bucket, 0) + packed
         if value:
-            self.buckets[bucket] = value
+            buckets[bucket] = value
             if bucket > self.newest:
                 self.newest = bucket
             if bucket < self.oldest:
                 self.oldest = bucket
         else:
-            del self.buckets[bucket]
-        last = self.last_bucket
-        if bucket <= last:
-            for i, length in enumerate(self.plan.windows):
-                if bucket > last - length:
-                    self.totals[i] += packed
+            del buckets[bucket]
+            if bucket == self.newest:
+                self.newest = max(buckets, default=0)
+        last, windows = self.last_bucket, self.plan.windows
+        if bucket > last:
+            return
+        if bucket > last - windows[0]:  # in the shortest window, and so in all
+            self.totals = [total + packed for total in self.totals]
+            return
+        for i, length in enumerate(windows):
+            if bucket > last - length:
+                self.totals[i] += packed
 
     def tell_once(self, event_id: str, bucket: int) -> bool:
         """Remember an event without a line for as long as its bucket is held; False if it was told before."""

@@ -67,8 +67,8 @@ def _could_move(product: Product, now: int, before: Before) -> bool:
             return True
     if totals == before.totals and plan is before.plan and plan.effective_from_ms != now:
         return False
-    for k_shift, k_min, window, _ in plan.sieve:
-        if (totals[window] >> k_shift) & FIELD_MASK >= k_min:
+    for rule in plan.sieve:
+        if (totals[rule.window] >> rule.k_shift) & FIELD_MASK >= rule.k_min:
             return True
     return False
 
@@ -145,3 +145,18 @@ def _cause(
     if fallen and all(rule.counts(product.totals)[1] < rule.policy.n_min for rule in fallen):
         return "window_expired"
     return "recovered"
+
+
+def numbers_changed(product: Product, before: Before) -> bool:
+    """Whether a number that a flagged product's snapshot shows has changed."""
+    if product.status == CLEAR or (product.totals == before.totals and product.plan is before.plan):
+        return False
+    pairs = zip(product.plan.rules, before.plan.rules, strict=True)
+    return any(rule.counts(product.totals) != old.counts(before.totals) for rule, old in pairs)
+
+
+def conditions(product: Product) -> tuple[object, ...] | None:
+    """The levels and what is held, to tell whether an evaluation changed any of it."""
+    if product.states is None:
+        return None
+    return tuple((s.level, s.since, s.breach_since, s.exit_since) for s in product.states)

@@ -6,56 +6,42 @@ Everything here is a function of the events applied and the clock. Nobody awaits
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from streams.domain.counters import NEVER
+from streams.domain.cut import Cut
+from streams.domain.dormant import Dormant, RowCodec
 from streams.domain.events import CancellationReverted, ImpressionsCounted, InputEvent
-from streams.domain.judge import Before, evaluate
-from streams.domain.ordinary import ORDINARY
-from streams.domain.outlook import next_due, take_stock
-from streams.domain.policy import MINUTE_MS
+from streams.domain.judge import Before, conditions, evaluate, numbers_changed
+from streams.domain.ordinary import LOOK, ORDINARY
+from streams.domain.outlook import awaits_expiry_only, next_due, take_stock
 from streams.domain.product import Product
 from streams.domain.rulebook import Rulebook
+from streams.domain.snapshot_agenda import SnapshotAgenda
 from streams.domain.transitions import CLEAR, STATUS_NAMES, Transition
-
-SNAPSHOT_INTERVAL_MS = MINUTE_MS  # at most one snapshot per product and minute, but for transitions (SPEC 8)
 
 # Outcomes of an event.
 APPLIED, REPEAT, LATE = "applied", "repeat", "late"
 
 
-@dataclass(slots=True)
-class Cut:
-    """What has changed since the last cut: rows to write, and outputs to publish, in order.
+class Partition:
+    """The products of a partition, its clock (ms, None before the first accepted event) and its agenda.
 
-    `changed` and `snapshots` are product ids, in order of first change (dicts keep it; the values mean nothing).
-    A changed id without a product was deleted.
+    `products`: those that are awake; the others are `dormant`. `statuses`: how many of both are in each status.
     """
 
-    changed: dict[str, None]
-    transitions: list[Transition]
-    snapshots: dict[str, None]
+    __slots__ = ("_stirs_at", "agenda", "book", "clock", "cut", "dormant", "products", "snapshots", "statuses")
 
-    @property
-    def is_empty(self) -> bool:
-        """Nothing to write but, perhaps, the clock and the offsets."""
-        return not (self.changed or self.transitions or self.snapshots)
-
-
-class Partition:
-    """The products of a partition, its clock (ms, None before the first accepted event) and its agenda."""
-
-    __slots__ = ("_stirs_at", "agenda", "book", "clock", "cut", "products", "snapshot_agenda", "statuses")
-
-    def __init__(self, book: Rulebook) -> None:
+    def __init__(self, book: Rulebook, codec: RowCodec | None = None) -> None:
+        """Without a `codec` no product can be dormant."""
         self.book = book
         self.clock: int | None = None
         self.products: dict[str, Product] = {}
+        self.dormant = Dormant(codec)
         self.statuses = [0] * len(STATUS_NAMES)
-        # Heaps of (time, product id); an entry counts only while it is the one the product knows of.
+        # A heap of (time, product id); an entry counts only while it is the one the product knows of.
         self.agenda: list[tuple[int, str]] = []
-        self.snapshot_agenda: list[tuple[int, str]] = []
+        self.snapshots = SnapshotAgenda()
         # Before this time nothing is due.
         self._stirs_at = 0
         self.cut = Cut({}, [], {})
@@ -64,6 +50,31 @@ class Partition:
         """What has changed since this was last called."""
         cut, self.cut = self.cut, Cut({}, [], {})
         return cut
+
+    # -- who is there
+
+    @property
+    def size(self) -> int:
+        """How many products there are, awake or dormant."""
+        return len(self.products) + len(self.dormant.rows)
+
+    def find(self, product_id: str) -> Product | None:
+        """The product, awake; None if there is none. Raises what reading a damaged row of it does."""
+        product = self.products.get(product_id)
+        if product is None and self.clock is not None:
+            product = self._wake(product_id, self.clock)
+        return product
+
+    def _wake(self, product_id: str, now: int) -> Product | None:
+        """A dormant product, awake and caught up to `now`, before which nothing is due for it."""
+        product = self.dormant.take(product_id, now)
+        if product is None:
+            return None
+        status = product.status
+        if self._take_in(product, now):
+            return product
+        self.statuses[status] -= 1
+        return None
 
     # -- the clock
 
@@ -82,15 +93,17 @@ class Partition:
         self.clock = to
         self._stirs_at = min(
             self.agenda[0][0] if self.agenda else NEVER,
-            self.snapshot_agenda[0][0] if self.snapshot_agenda else NEVER,
+            self.snapshots.next_at,
             self.book.policies.next_effective_time(to) or NEVER,
         )
 
     def _run_agenda(self, to: int) -> None:
-        agenda, products, snapshots = self.agenda, self.products, self.snapshot_agenda
+        agenda, products = self.agenda, self.products
         while agenda and agenda[0][0] <= to:
             at, product_id = heappop(agenda)
             product = products.get(product_id)
+            if product is None and self.dormant.is_due(product_id, at):
+                product = self._wake(product_id, at - 1)
             if product is None or product.wake_at != at:
                 continue
             product.wake_at = None
@@ -101,34 +114,49 @@ class Partition:
                 self._run_due(product, at)
             else:
                 self._enter(product)
-        while snapshots and snapshots[0][0] <= to:
-            at, product_id = heappop(snapshots)
-            product = products.get(product_id)
-            if product is not None and product.snapshot_pending and product.snapshot_at == at - SNAPSHOT_INTERVAL_MS:
-                self._write_snapshot(product, at)
+        self.snapshots.run(to, products, self.cut)
 
     def _run_all(self, effective: int) -> None:
         """A policy takes effect: every product is evaluated, whether anything else is due for it or not."""
-        for product_id in sorted(self.products):
-            self._run_due(self.products[product_id], effective, takes_effect=True)
+        for product_id in sorted(self.products.keys() | self.dormant.rows.keys()):
+            product = self.products.get(product_id)
+            if product is not None:
+                self._run_due(product, effective, takes_effect=True)
+            else:
+                self._review(product_id, effective)
+
+    def _review(self, product_id: str, effective: int) -> None:
+        """A policy takes effect on a dormant product: it sleeps on, unless that changes what its row says."""
+        row = self.dormant.rows[product_id]
+        product = self._wake(product_id, effective - 1)
+        if product is None:
+            return
+        entry = product.wake_at
+        self._run_due(product, effective, takes_effect=True)
+        if product_id in self.products and product.wake_at == entry and product_id not in self.cut.changed:
+            del self.products[product_id]
+            self.dormant.rows[product_id] = row
 
     def _run_due(self, product: Product, at: int, *, takes_effect: bool = False) -> None:
         """One evaluation of a product for whatever is due for it at `at`."""
         book = self.book
         changed = product.catch_up(book, at - 1)
         before = Before.of(product)
-        signature = _conditions(product)
+        signature = conditions(product)
         changed = product.catch_up(book, at) or changed
+        plan = product.plan
         if takes_effect:
             product.reselect(book, at)
-        if product.leeway > 0 and not product.is_empty:
+        if product.leeway > 0 and product.last_bucket < product.stock_until and not product.is_empty:
             # No level can change, and so none is judged; nor is the row due: whoever reads it catches up as well.
             product.due_at = next_due(product, book)
             self._enter(product)
             return
         transition = evaluate(product, book, at, before)
-        changed = changed or signature != _conditions(product)
-        self._settle(product, at, transition, changed=changed, numbers_changed=_numbers_changed(product, before))
+        changed = changed or signature != conditions(product)
+        self._settle(product, at, transition, changed=changed, numbers_changed=numbers_changed(product, before))
+        if product.plan is not plan and not awaits_expiry_only(product, book):
+            self.cut.changed[product.id] = None  # the due time that its row says may be late now
 
     # -- events
 
@@ -147,7 +175,7 @@ class Partition:
         Returns those whose outcome is not APPLIED, with it.
         """
         others: list[tuple[InputEvent, str]] = []
-        book, products, changed = self.book, self.products, self.cut.changed
+        book, products, dormant, changed = self.book, self.products, self.dormant.rows, self.cut.changed
         recent_ms = book.recent_ms
         now = -1 if self.clock is None else self.clock
         for event, to in zip(events, clocks, strict=True):
@@ -157,21 +185,41 @@ class Partition:
                 else:
                     self.advance(to)
                 now = to
-            product = products.get(event.product_id)
-            if (
-                product is not None
-                and product.leeway > 0
-                and event.occurred_at >= now - recent_ms
-                and ORDINARY[type(event)](product, event, now, book)
-            ):
-                changed[product.id] = None
-                if product.threats >= product.late_leeway:
-                    self._look_when_a_line_comes_due(product)
-                continue
+            product_id = event.product_id
+            product = products.get(product_id)
+            if product is None and product_id in dormant:
+                product = self._wake(product_id, now)
+            if event.occurred_at >= now - recent_ms:
+                if product is None:
+                    if self._begin(event, now):
+                        continue
+                elif product.leeway > 0:
+                    done = ORDINARY[type(event)](product, event, now, book)
+                    if done:
+                        changed[product_id] = None
+                        if done == LOOK:
+                            due_at = next_due(product, book)
+                            product.due_at = due_at if due_at is None or due_at > now else now + 1
+                            self._enter(product)
+                        continue
             outcome = self._apply(product, event, now)
             if outcome is not APPLIED:
                 others.append((event, outcome))
         return others
+
+    def _begin(self, event: InputEvent, now: int) -> bool:
+        """The first event of a product, if it is an ordinary one; False, with nothing done, if it is not."""
+        product_id, book = event.product_id, self.book
+        product = Product(product_id, book, now)
+        take_stock(product)
+        if product.leeway <= 0 or not ORDINARY[type(event)](product, event, now, book):
+            return False
+        self.products[product_id] = product
+        self.statuses[CLEAR] += 1
+        self.cut.changed[product_id] = None
+        product.due_at = next_due(product, book)
+        self._enter(product)
+        return True
 
     def _apply(self, product: Product | None, event: InputEvent, now: int) -> str:
         """What an event does, in general; its outcome."""
@@ -183,13 +231,23 @@ class Partition:
             self.statuses[CLEAR] += 1
         product.catch_up(book, now)
         before = Before.of(product)
-        if not product.apply(book, event, now):
+        far = product.leeway > 0
+        told = product.apply(book, event, now)
+        if far and not product.is_empty:
+            take_stock(product)
+            if product.leeway > 0:
+                # Far from any threshold before it and after it: no level can have changed.
+                self.cut.changed[product.id] = None
+                product.due_at = next_due(product, book)
+                self._enter(product)
+                return APPLIED if told else REPEAT
+        if not told:
             # Catching up may have moved its lines all the same.
             self._settle(product, now, None, changed=True, numbers_changed=False)
             return REPEAT
         transition = evaluate(product, book, now, before, reversion=isinstance(event, CancellationReverted))
-        numbers_changed = isinstance(event, ImpressionsCounted) or _numbers_changed(product, before)
-        self._settle(product, now, transition, changed=True, numbers_changed=numbers_changed)
+        shown = isinstance(event, ImpressionsCounted) or numbers_changed(product, before)
+        self._settle(product, now, transition, changed=True, numbers_changed=shown)
         return APPLIED
 
     # -- after an evaluation
@@ -200,9 +258,10 @@ class Partition:
         if transition is not None:
             self.cut.transitions.append(transition)
             self._count_status(transition)
-            self._write_snapshot(product, now)
+            self.snapshots.write(product, now, self.cut)
         elif numbers_changed and product.status != CLEAR:
-            self._note_numbers(product, now)
+            self.snapshots.note(product, now, self.cut)
+            self._stirs_at = min(self._stirs_at, self.snapshots.next_at)
         if changed or transition is not None:
             self.cut.changed[product.id] = None
         take_stock(product)
@@ -224,39 +283,9 @@ class Partition:
             if due_at < self._stirs_at:
                 self._stirs_at = due_at
 
-    def _look_when_a_line_comes_due(self, product: Product) -> None:
-        """An ordinary event left so many lines to come due that the next one may matter."""
-        due_at = product.agenda[0][0] + 1
-        assert product.wake_at is not None
-        if due_at < product.wake_at:
-            product.due_at = due_at
-            self._enter(product)
-
     def _count_status(self, transition: Transition) -> None:
         self.statuses[STATUS_NAMES.index(transition.previous_status)] -= 1
         self.statuses[STATUS_NAMES.index(transition.current_status)] += 1
-
-    def _write_snapshot(self, product: Product, now: int) -> None:
-        product.snapshot_at = now
-        product.snapshot_pending = False
-        self.cut.snapshots[product.id] = None
-        self.cut.changed[product.id] = None
-
-    def _note_numbers(self, product: Product, now: int) -> None:
-        if product.snapshot_pending:
-            return
-        if product.snapshot_at is None or now >= product.snapshot_at + SNAPSHOT_INTERVAL_MS:
-            self._write_snapshot(product, now)
-        else:
-            product.snapshot_pending = True
-            self.cut.changed[product.id] = None
-            self._ask_for_snapshot(product)
-
-    def _ask_for_snapshot(self, product: Product) -> None:
-        assert product.snapshot_at is not None
-        at = product.snapshot_at + SNAPSHOT_INTERVAL_MS
-        heappush(self.snapshot_agenda, (at, product.id))
-        self._stirs_at = min(self._stirs_at, at)
 
     # -- recovery
 
@@ -266,30 +295,21 @@ class Partition:
         Whatever was due since then changed nothing of it, or its row would be later: so it catches up, unjudged.
         """
         assert self.clock is not None
-        product.catch_up(self.book, self.clock)
+        product.wake_at = None
+        if self._take_in(product, self.clock):
+            self.statuses[product.status] += 1
+
+    def _take_in(self, product: Product, now: int) -> bool:
+        """Count a product that was read among those that are awake, unless nothing of it is left by `now`."""
+        product.catch_up(self.book, now)
         if product.is_empty and product.sequence == 0:
             self.cut.changed[product.id] = None  # its row is due to be deleted
-            return
+            return False
         self.products[product.id] = product
-        self.statuses[product.status] += 1
         take_stock(product)
-        product.wake_at = None
         product.due_at = next_due(product, self.book)
         self._enter(product)
         if product.snapshot_pending:
-            self._ask_for_snapshot(product)
-
-
-def _numbers_changed(product: Product, before: Before) -> bool:
-    """Whether a number that a flagged product's snapshot shows has changed."""
-    if product.status == CLEAR or (product.totals == before.totals and product.plan is before.plan):
-        return False
-    pairs = zip(product.plan.rules, before.plan.rules, strict=True)
-    return any(rule.counts(product.totals) != old.counts(before.totals) for rule, old in pairs)
-
-
-def _conditions(product: Product) -> tuple[object, ...] | None:
-    """The levels and what is held, to tell whether an evaluation changed any of it."""
-    if product.states is None:
-        return None
-    return tuple((s.level, s.since, s.breach_since, s.exit_since) for s in product.states)
+            self.snapshots.enter(product)
+            self._stirs_at = min(self._stirs_at, self.snapshots.next_at)
+        return True

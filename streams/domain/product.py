@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 
 from streams.domain.attributes import Attribute, later
 from streams.domain.buckets import ONE_FEE, ONE_HIGH_FEE, ONE_LATE
-from streams.domain.counters import Counters
+from streams.domain.counters import NEVER, Counters
 from streams.domain.events import (
     ImpressionsCounted,
     InputEvent,
@@ -36,7 +36,8 @@ class Product(Counters):
     `threats`: how many lines not yet due will be late unless something happens.
     `leeway`: so many more bad facts (a cancellation by the seller's fault, a high fee, a line that comes due late) it
     takes at least until any metric could have a level; 0 where that is not known, or does not matter as the product is
-    not clear. `late_leeway`: so many more late lines for a metric of late lines. Set by `outlook.take_stock`.
+    not clear. `late_leeway`: so many more late lines for a metric of late lines. Set by `outlook.take_stock`, and good
+    until the bucket `stock_until`.
     `states`: one per metric, or None while all are at none. `effective_at`: of the latest transition.
     `agenda`: (time, line) at which a line comes due or is forgotten, a heap; an entry counts if the line's `wake_at`
     is its time. `due_at`, `wake_at`: when it must be looked at, and the time of its entry in the partition's agenda.
@@ -64,6 +65,7 @@ class Product(Counters):
         "snapshot_pending",
         "states",
         "status",
+        "stock_until",
         "threats",
         "touched",
         "wake_at",
@@ -84,6 +86,7 @@ class Product(Counters):
         self.agenda: list[tuple[int, LineKey]] = []
         self.threats = 0
         self.leeway = self.late_leeway = 0
+        self.stock_until = NEVER
         self.states: list[MetricState] | None = None
         self.as_of = now
         self.due_at: int | None = None

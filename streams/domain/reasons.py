@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
 from fractions import Fraction
 from heapq import nsmallest
 
@@ -46,7 +45,7 @@ def _reason(product: Product, book: Rulebook, now: int, index: int) -> Reason:
     assert state.since is not None
     k, n = rule.counts(product.totals)
     metric = rule.policy
-    threshold = metric.impacted if state.level == IMPACTED else metric.at_risk
+    exit_threshold = rule.exit_impacted if state.level == IMPACTED else rule.exit_at_risk
     first_bucket = now // book.bucket_ms - plan.windows[rule.window] + 1
     evidence = _evidence(product, book, rule, first_bucket)
     names = {"product_id": product.id, "seller_id": product.seller_id, "region": product.region_name}
@@ -61,7 +60,7 @@ def _reason(product: Product, book: Rulebook, now: int, index: int) -> Reason:
         lower_bound=rounded(wilson_lower(k, n, rule.wilson_z)),
         at_risk_threshold=float(metric.at_risk),
         impacted_threshold=float(metric.impacted),
-        exit_threshold=rounded(_times(plan.policy.exit_ratio, threshold)),
+        exit_threshold=rounded(exit_threshold),
         window_from=first_bucket * book.bucket_ms,
         window_to=now,
         message=MESSAGES[index].format(k=k, n=n),
@@ -73,10 +72,6 @@ def _reason(product: Product, book: Rulebook, now: int, index: int) -> Reason:
         review_url=fill_template(metric.review_url, **names),  # type: ignore[arg-type]
         documentation_url=fill_template(metric.documentation_url, **names),  # type: ignore[arg-type]
     )
-
-
-def _times(ratio: Decimal, threshold: Decimal) -> Fraction:
-    return Fraction(ratio) * Fraction(threshold)
 
 
 _Item = tuple[int, str, "str | None"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from streams.domain.policy import DAY_MS, HOUR_MS, PolicySet
 from streams.domain.rules import Plan, make_plan
 
@@ -15,14 +17,16 @@ class Rulebook:
     `bucket_ms`: width B of a bucket. `allowed_lateness_ms`: an event further behind the clock is late.
     `held_buckets`: how many buckets are held, the present one included; `retention_ms`: the longest window and one
     bucket, after which a line without any later fact is forgotten. `recent_ms`: an event no further behind the clock is
-    neither late nor of a bucket that is dropped.
+    neither late nor of a bucket that is dropped. `idle_ms`: so long what is due of a product and can't matter may wait.
     """
 
     __slots__ = (
+        "_digest",
         "_plans",
         "allowed_lateness_ms",
         "bucket_ms",
         "held_buckets",
+        "idle_ms",
         "policies",
         "recent_ms",
         "retention_ms",
@@ -41,7 +45,17 @@ class Rulebook:
         self.held_buckets = -(-policies.longest_window_ms // bucket_ms)
         self.retention_ms = policies.longest_window_ms + bucket_ms
         self.recent_ms = min(allowed_lateness_ms, (self.held_buckets - 1) * bucket_ms)
+        self.idle_ms = bucket_ms // 6
         self._plans: dict[int, Plan] = {}
+        self._digest: int | None = None
+
+    @property
+    def digest(self) -> int:
+        """Tells these rules from others: a whole number of 63 bits, never 0, the same in every process."""
+        if self._digest is None:
+            rules = repr((self.policies.policies, self.bucket_ms, self.allowed_lateness_ms))
+            self._digest = int.from_bytes(sha256(rules.encode()).digest()[:8], "big") >> 1 or 1
+        return self._digest
 
     def plan(self, region: str | None, category: str | None, clock_ms: int) -> Plan:
         """What a product of this region and category is judged by at this clock; the same object for one policy."""

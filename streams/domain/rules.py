@@ -44,12 +44,20 @@ def rounded_rate(k: int, n: int) -> float:
     """k/n, rounded half-even to four places from the exact fraction; 0.0 with n = 0 (SPEC 6)."""
     if n == 0:
         return 0.0
-    return rounded(Fraction(k, n))
+    return _rounded(k, n)
 
 
 def rounded(value: float | Fraction) -> float:
     """The exact value of a double or fraction, rounded half-even to four places (SPEC 6); never -0.0."""
-    return round(Fraction(value) * 10_000) / 10_000
+    return _rounded(*value.as_integer_ratio())
+
+
+def _rounded(numerator: int, denominator: int) -> float:
+    # In integers: a Fraction would look for common divisors at each step.
+    whole, rest = divmod(numerator * 10_000, denominator)
+    if 2 * rest > denominator or (2 * rest == denominator and whole % 2):
+        whole += 1
+    return whole / 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +123,23 @@ class MetricRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Sieve:
+    """Of an enabled rule, what tells that a product without levels is far from it: see `streams.domain.outlook`.
+
+    `numerator`, `denominator`: of its threshold for at_risk. `counts_late_lines`: its k rises as lines come due.
+    """
+
+    window: int
+    k_shift: int
+    n_shift: int
+    k_min: int
+    n_min: int
+    numerator: int
+    denominator: int
+    counts_late_lines: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a product is judged by: the rules of the policy in force for it, or none in force (then all gates shut).
 
@@ -126,9 +151,9 @@ class Plan:
     in_force: Policy | None
     windows: tuple[int, ...]
     rules: tuple[MetricRule, ...]
-    # Of the enabled rules: (k_shift, k_min, window, whether it counts late lines), what a product without levels is
-    # sifted by; a mask of all numerators; and the least k_min, of all and of those that count late lines.
-    sieve: tuple[tuple[int, int, int, bool], ...] = field(repr=False)
+    # Of the enabled rules: what a product without levels is sifted by; a mask of all numerators; and the least k_min,
+    # of all and of those that count late lines.
+    sieve: tuple[Sieve, ...] = field(repr=False)
     numerators: int = field(repr=False)
     least_k_min: int = field(repr=False)
     least_late_k_min: int = field(repr=False)
@@ -169,18 +194,28 @@ def make_plan(in_force: Policy | None, bucket_ms: int) -> Plan:
             )
         )
     assert len(rules) == len(METRICS)
-    sieve = tuple(
-        (rule.k_shift, rule.k_min, rule.window, METRIC_COUNTERS[rule.index][0] in ("overdue", "late"))
-        for rule in rules
-        if rule.policy.enabled
-    )
+    sieve = tuple(_sieve(rule) for rule in rules if rule.policy.enabled)
     return Plan(
         policy,
         in_force,
         windows,
         tuple(rules),
         sieve,
-        numerators=sum(FIELD_MASK << k_shift for k_shift in {k_shift for k_shift, _, _, _ in sieve}),
-        least_k_min=min((k_min for _, k_min, _, _ in sieve), default=UNREACHABLE),
-        least_late_k_min=min((k_min for _, k_min, _, late in sieve if late), default=UNREACHABLE),
+        numerators=sum(FIELD_MASK << k_shift for k_shift in {rule.k_shift for rule in sieve}),
+        least_k_min=min((rule.k_min for rule in sieve), default=UNREACHABLE),
+        least_late_k_min=min((rule.k_min for rule in sieve if rule.counts_late_lines), default=UNREACHABLE),
+    )
+
+
+def _sieve(rule: MetricRule) -> Sieve:
+    numerator, denominator = rule.pairs[_AT_RISK]
+    return Sieve(
+        rule.window,
+        rule.k_shift,
+        rule.n_shift,
+        rule.k_min,
+        rule.n_min,
+        numerator,
+        denominator,
+        METRIC_COUNTERS[rule.index][0] in ("overdue", "late"),
     )

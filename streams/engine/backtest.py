@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.codecs.event_lines import InputRecord
+from streams.domain.dormant import wake_all
 from streams.domain.partition import Partition
 from streams.domain.policy import METRICS, PolicySet
 from streams.domain.product import Product
@@ -41,7 +42,7 @@ class BacktestResult:
         """Products that have anything left but their sequence, caught up to the end, sorted by id."""
         left = []
         for partition in self.partitions:
-            for product in partition.products.values():
+            for product in wake_all(partition).values():
                 assert partition.clock is not None
                 product.catch_up(partition.book, partition.clock)
                 if not product.is_empty:

@@ -32,19 +32,31 @@ from streams.codecs.meta import (
     epoch_of,
     outbox_key,
 )
-from streams.codecs.row import PAGE_PREFIX, RowError, decode_product, product_of
-from streams.domain.partition import Partition
-from streams.domain.rulebook import Rulebook
+from streams.codecs.row import (
+    RowError,
+)
 from streams.engine.batch import RecordBatch
-from streams.errors import LogCut, UserError
+from streams.engine.dormant import unreadable
+from streams.errors import UserError
 
-# The versions of rows that this program reads, of whatever kind: the first byte of each.
-READ_VERSIONS = frozenset((product_rows.VERSION, meta_rows.VERSION))
+Keyed = tuple[bytes, bytes]
+"""A row and its key."""
+
+# The versions of rows that this program reads: the first byte of each. Those of products, and those of other kinds.
+READ_VERSIONS = product_rows.READ_VERSIONS
+OTHER_VERSIONS = frozenset((product_rows.PAGE_VERSION, meta_rows.VERSION))
+
+# Between two pauses of a recovery, in which the event loop has its turn: some 5 ms of work.
+_ROWS_AT_ONCE = 5_000
+_PRODUCTS_AT_ONCE = 100
 
 
 @dataclass(slots=True)
 class LogState:
-    """What has been read of a changelog partition; `next_offset` is where to read on."""
+    """What has been read of a changelog partition; `next_offset` is where to read on.
+
+    `versions`: of all rows, whether they count or not; `other_versions`: of all that are no product's header.
+    """
 
     rows: dict[bytes, bytes] = field(default_factory=dict)
     pending: dict[bytes, bytes | None] = field(default_factory=dict)
@@ -53,9 +65,36 @@ class LogState:
     meta_offset: int = 0
     epoch: int = 0
     next_offset: int = 0
+    versions: set[int] = field(default_factory=set)
+    other_versions: set[int] = field(default_factory=set)
 
     def read(self, batch: RecordBatch) -> None:
         """Read the next batch of the log, by the rules of this module."""
+        keys, headers = batch.keys, batch.headers
+        self._note_versions(keys, batch.values)
+        epoch = epoch_of(headers[0]) if headers else 0
+        if epoch >= self.epoch and None not in keys and headers.count(headers[0] if headers else ()) == len(headers):
+            self._read_of_one(batch, epoch)
+        else:
+            self._read_of_many(batch)
+        self.next_offset = batch.next_offset
+
+    def _read_of_one(self, batch: RecordBatch, epoch: int) -> None:
+        """Rows that are all of the present writer, as nearly all of a log are: stretches between meta rows."""
+        keys, values, start = batch.keys, batch.values, 0
+        self.epoch = epoch if keys else self.epoch
+        while start < len(keys):
+            try:
+                stop = keys.index(META_KEY, start)
+            except ValueError:
+                stop = len(keys)
+            self.pending.update(zip(keys[start:stop], values[start:stop], strict=True))  # type: ignore[arg-type]
+            self.pending.pop(CLAIM_KEY, None)
+            if stop < len(keys):
+                self._commit(values[stop], batch.offsets[stop])
+            start = stop + 1
+
+    def _read_of_many(self, batch: RecordBatch) -> None:
         pending, epoch = self.pending, self.epoch
         last_headers: object = None
         row_epoch = 0
@@ -73,17 +112,25 @@ class LogState:
             elif key != CLAIM_KEY:
                 pending[key] = value  # (2)
         self.epoch = epoch
-        self.next_offset = batch.next_offset
 
     def _commit(self, meta: bytes | None, offset: int) -> None:
-        rows = self.rows
-        for key, value in self.pending.items():
-            if value is None:
-                rows.pop(key, None)
-            else:
-                rows[key] = value
-        self.pending.clear()
+        rows, pending = self.rows, self.pending
+        if None not in pending.values():
+            rows.update(pending)  # type: ignore[arg-type]
+        else:
+            for key, value in pending.items():
+                if value is None:
+                    rows.pop(key, None)
+                else:
+                    rows[key] = value
+        pending.clear()
         self.meta, self.meta_offset = meta, offset
+
+    def _note_versions(self, keys: list[bytes | None], values: list[bytes | None]) -> None:
+        self.versions.update({value[0] for value in values if value})
+        # No UTF-8 text, and so no product's key, begins with a byte as high as those of pages, outbox and meta row.
+        others = {value[0] for key, value in zip(keys, values, strict=True) if key and key >= OUTBOX_PREFIX and value}
+        self.other_versions.update(others)
 
     def stale_keys(self) -> set[bytes]:
         """The keys whose last row in the log is not what it should be; the meta row is in every cut anyway."""
@@ -94,10 +141,14 @@ class LogState:
 
         What no longer counts is not looked at, be it void or overwritten: it may be gone by compaction at any time.
         """
-        found = {row[0] for row in self.rows.values() if row}
+        if self.versions <= READ_VERSIONS and self.other_versions <= OTHER_VERSIONS:
+            return  # by far the usual case, and known without another look at all rows
+        rows = self.rows
+        unknown = {row[0] for row in rows.values() if row} - READ_VERSIONS
+        others = {row[0] for row in (rows[key] for key in rows if key >= OUTBOX_PREFIX) if row}
         if self.meta:
-            found.add(self.meta[0])
-        unknown = found - READ_VERSIONS
+            others.add(self.meta[0])
+        unknown |= others - OTHER_VERSIONS
         if unknown:
             newer = max(unknown) > max(READ_VERSIONS)
             raise UserError(
@@ -112,7 +163,7 @@ class LogState:
         try:
             return Meta() if self.meta is None else decode_meta(self.meta)
         except RowError as error:
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
 
     def decode_outbox(self) -> Outbox:
         """What the last complete cut publishes. Raises RowError if part of it is not there."""
@@ -126,62 +177,5 @@ class LogState:
         return decode_outbox(rows)
 
 
-@dataclass(slots=True)
-class Restored:
-    """A partition as of its last complete cut; `pages`: how many pages its large products have."""
-
-    partition: Partition
-    meta: Meta
-    outbox: Outbox
-    pages: dict[str, int]
-
-
-def restore_partition(state: LogState, book: Rulebook) -> Restored:
-    """What the last complete cut says.
-
-    Raises UserError if a row cannot be read: going on without it would count its events as never seen. LogCut if rows
-    are missing.
-    """
-    state.require_known_versions()
-    try:
-        restored = Restored(Partition(book), state.decode_meta(), state.decode_outbox(), {})
-        _restore_products(state.rows, restored, book)
-    except RowError as error:
-        raise _unreadable(error) from error
-    meta, found = restored.meta, len(restored.partition.products)
-    if meta.lands_at > state.meta_offset or found != (found if meta.products is None else meta.products):
-        raise LogCut(
-            f"the changelog has lost state: its last cut, at offset {state.meta_offset}, was written for offset "
-            f"{meta.lands_at} or later and for {meta.products} products, and {found} are there. Was the topic made "
-            "anew, or its cleanup.policy not compact? Start anew under another app_id with the input replayed"
-        )
-    return restored
-
-
-def _unreadable(error: RowError) -> UserError:
-    return UserError(
-        f"the changelog cannot be read: {error}. Use the version of this program that wrote it, or start anew under "
-        "another app_id (FLAGGED_APP_ID) with the input replayed"
-    )
-
-
 def _listed(versions: Set[int]) -> str:
     return ", ".join(map(str, sorted(versions)))
-
-
-def _restore_products(rows: dict[bytes, bytes], restored: Restored, book: Rulebook) -> None:
-    clock = restored.partition.clock = restored.meta.clock
-    if clock is None:
-        return
-    pages: dict[bytes, dict[int, bytes]] = {}
-    headers: list[tuple[bytes, bytes]] = []
-    for key, row in rows.items():
-        if key.startswith(PAGE_PREFIX):
-            pages.setdefault(key[5:], {})[int.from_bytes(key[1:5], "big")] = row
-        elif not key.startswith(OUTBOX_PREFIX):
-            headers.append((key, row))
-    for key, row in headers:
-        product, page_count = decode_product(product_of(key), row, pages.get(key, {}), book, clock)
-        restored.partition.restore(product)
-        if page_count:
-            restored.pages[product.id] = page_count

@@ -10,7 +10,7 @@ What replaces what of Faust's consumer:
 - `verify_event_path`: nothing. The engine has a watchdog of its own.
 
 The sequence at a rebalance (numbers are repeated in the code). aiokafka and Faust have the eager protocol only, in
-which all partitions are revoked and assigned anew; but nothing rests on the revocation (docs/adr/0010), so the session
+which all partitions are revoked and assigned anew; but nothing rests on the revocation (docs/adr/0011), so the session
 goes on until the assignment:
  (1) revocation, in aiokafka's thread: `app.on_rebalance_start()`; heartbeats go on meanwhile, and so does all else;
  (2) in the app's loop `hooks.on_rebalance(owned)` is awaited; the old generation is still valid for commits;

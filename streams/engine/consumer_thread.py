@@ -14,6 +14,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
 from streams.engine.batch import RecordBatch
+from streams.engine.fetch_pace import pace_fetches
 from streams.engine.fetched import FetchDrain, close_consumer, readable_end
 from streams.engine.hooks import Progress
 from streams.engine.record_sets import accept_any_header_name
@@ -190,6 +191,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         fetcher = self._ensure_consumer()._fetcher
         if self._drain is None or self._drain.fetcher is not fetcher:
             self._drain = FetchDrain(fetcher)
+            pace_fetches(fetcher, self._batch_consumer.settings.fetch_interval_ms)
         takeable = self._takeable()
         batches: list[RecordBatch] = []
         for tp in [TP(*tp) for tp in fetcher._records]:

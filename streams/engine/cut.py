@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from streams.codecs.dead_letters import VALUE_BYTES_HEADER, VALUE_SHA256_HEADER, dead_letter
 from streams.codecs.meta import Meta, Outbox, OutboxEntry, epoch_headers
 from streams.codecs.outputs import encode_snapshot, encode_transition, transition_headers
-from streams.domain.partition import Cut, Partition
+from streams.domain.cut import Cut
+from streams.domain.partition import Partition
 from streams.domain.reasons import snapshot_of
 from streams.domain.transitions import CLEAR
 from streams.engine.log_writer import Row
@@ -86,7 +87,7 @@ def snapshot_rows(partition: Partition, product_ids: Iterable[str], epoch: int) 
     headers = epoch_headers(epoch)
     records: list[Row] = []
     for product_id in product_ids:
-        product = partition.products.get(product_id)
+        product = partition.find(product_id)
         value = None
         if product is not None and product.status != CLEAR:
             value = encode_snapshot(snapshot_of(product, partition.book, product.as_of))

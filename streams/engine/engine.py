@@ -4,7 +4,7 @@ The engine is the transport's `RebalanceHooks`. Taking over a partition:
  (1) to (3) its changelog is read and claimed, its state restored, its outbox published again (`takeover`);
  (4) the input is read from the cut's positions, whatever the group has committed.
 
-A rebalance stops nothing (docs/adr/0010). From revocation to assignment all partitions stay at work; a partition that
+A rebalance stops nothing (docs/adr/0011). From revocation to assignment all partitions stay at work; a partition that
 another worker takes over then is fenced by that worker's claim, not by anything the group says:
  (a) as it begins, what is applied is flushed and committed, so that a new owner has little to apply again;
  (b) at the assignment, what was given to another is abandoned: what is not durable of it is dropped;
@@ -26,7 +26,6 @@ from faust.types import TP
 from streams.domain.policy import PolicySet
 from streams.domain.rulebook import Rulebook
 from streams.engine.batch import RecordBatch
-from streams.engine.changelog import Restored
 from streams.engine.consumer import BatchConsumer
 from streams.engine.cut import OutputTopics
 from streams.engine.ends import InputBounds, LogEnds
@@ -77,7 +76,6 @@ class Engine:
         # looked at then until they are, another worker may own what is at work here.
         self._settled = asyncio.Event()
         self._unsure: set[int] = set()
-        self._restoring = asyncio.Lock()
         self._patience = Patience(health, settings.stall_timeout_ms)
         self._ends = LogEnds(self._connection, settings.input_topics)
         self._monitor = Monitor(self, metrics, health, settings, wall)
@@ -126,18 +124,19 @@ class Engine:
         try:
             async with asyncio.TaskGroup() as group:
                 for partition in partitions:
-                    group.create_task(self._begin(partition, place))
+                    group.create_task(self._begin(partition, place, len(partitions)))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from failures
         self._health.enter(Readiness.RUNNING, f"partitions {', '.join(map(str, partitions)) or 'none'}")
         logger.info("partitions taken over", partitions=partitions, kept=kept)
 
-    async def _begin(self, partition: int, place: Place) -> None:
+    async def _begin(self, partition: int, place: Place, of: int) -> None:
         runner = self.runners.get(partition)
         if partition in self._unsure and runner is not None and not await runner.is_owner():  # (c)
             self._holdings.drop(partition)  # (d)
         runner = await self._holdings.runner(partition)
         self._unsure.discard(partition)
+        runner.flusher.awake_max = self._settings.awake_products_max // of
         # What was handed out since the engine was asked is fetched once more, and left out by the queue.
         await place(
             {
@@ -220,14 +219,7 @@ class Engine:
         clock: ClockMode = settings.clock  # type: ignore[assignment]
         # In a rebalance nothing is claimed: the partition may be another's already, who must not be fenced.
         settled = self._settled.wait
-        return await recover(
-            partition, self._topics, log, book, clock, self._wall, may_claim=settled, aside=self._aside
-        )
-
-    async def _aside(self, restore: Callable[[], Restored]) -> Restored:
-        """In a thread, one at a time: what is at work still has half of the processor, however much is restored."""
-        async with self._restoring:
-            return await asyncio.to_thread(restore)
+        return await recover(partition, self._topics, log, book, clock, self._wall, may_claim=settled)
 
     def _runner(self, partition: int, processor: PartitionProcessor, flusher: Flusher) -> PartitionRunner:
         tps = [TP(topic, partition) for topic in self._topics.inputs]

@@ -14,6 +14,7 @@ them in the log: the next owner publishes them before anything new, with the sam
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 from streams.codecs.meta import (
@@ -28,8 +29,10 @@ from streams.codecs.meta import (
     outbox_key,
 )
 from streams.codecs.row import RowError, RowWriter, product_of
-from streams.domain.partition import Cut, Partition
-from streams.engine.changelog import LogState, Restored
+from streams.domain.cut import Cut
+from streams.domain.dormant import rest
+from streams.domain.partition import Partition
+from streams.engine.changelog import LogState
 from streams.engine.cut import (
     Flush,
     OutputTopics,
@@ -44,7 +47,11 @@ from streams.engine.cut import (
 from streams.engine.kafka_log import Log
 from streams.engine.log_writer import BatchTooLarge, Row
 from streams.engine.processor import PartitionProcessor, Tally, Wall
+from streams.engine.restore import Restored
 from streams.errors import LogCut
+
+# Products that a partition keeps awake where nobody has set another limit.
+AWAKE_MAX = 1 << 62
 
 
 class Fenced(Exception):
@@ -57,7 +64,8 @@ class Flusher:
     `epoch` is this writer's; `expected` the offset at which its next batch must land. `outbox_stands`: what the last
     cut has in its outbox was published, but stands in the log still; another cut spares the next owner from
     publishing it again. `prepared_positions` are those of the last cut that was encoded, `durable_positions` those of
-    the last one that is durable and published.
+    the last one that is durable and published. `awake_max`: of so many products at the most the partition keeps more
+    than the row.
     """
 
     def __init__(
@@ -73,6 +81,7 @@ class Flusher:
         self.expected = 0
         self.flush_number = 0
         self.outbox_stands = False
+        self.awake_max = AWAKE_MAX
         self.rows = RowWriter()
         self.durable_positions: list[int] = []
         self.prepared_positions: list[int] = []
@@ -96,12 +105,10 @@ class Flusher:
             epoch = state.epoch + 1
             base = await self._append([(CLAIM_KEY, b"", epoch_headers(epoch))])
             self._require_whole_log(base, state.next_offset)
-            contested = base != state.next_offset
-            if contested:
-                await self.read_on(state, base)
-            if state.epoch < epoch:
+            if base == state.next_offset:
                 break
-            # Somebody claimed as much or more in between. Beyond our own claim there may be more of theirs.
+            # Somebody wrote in between, and may have claimed as much or more. What is there to read does not tell: a
+            # worker that sleeps here may find that compaction has taken their claim. So it claims again, higher.
             await self.read_on(state, base + 1)
         self.succeed(state, epoch, base)
         # What was written to the snapshot topic since the last cut may be a sleeper's: it is written again.
@@ -127,11 +134,15 @@ class Flusher:
         batches = self._log.read(self.topics.changelog, self.partition, state.next_offset, end)
         async for batch in batches:
             state.read(batch)
+            await asyncio.sleep(0)  # there may be more at hand: but a rebalance, or a signal, is not to wait for it
 
     # -- a cut
 
     def prepare(self, processor: PartitionProcessor, cut: Cut, tally: Tally) -> Flush:
-        """Encode a cut as of now; nothing is sent. Later changes of the partition are in later cuts."""
+        """Encode a cut as of now; nothing is sent. Later changes of the partition are in later cuts.
+
+        Then products that have not changed for long go to sleep, if too many are awake.
+        """
         for product_id in sorted(self._stale_snapshots):
             cut.snapshots[product_id] = None
         self._stale_snapshots = set()
@@ -149,15 +160,18 @@ class Flusher:
             outbox_rows=self._outbox_rows,
             snapshots_end=self._expected_snapshot,
             lands_at=self.expected,
-            products=len(partition.products),
+            products=partition.size,
+            rules=partition.book.digest,
         )
         self.prepared_positions = meta.positions
+        snapshots = snapshot_rows(partition, cut.snapshots, self.epoch)
+        rest(partition, cut.changed, self.awake_max)
         return Flush(
             rows=rows,
             meta=meta,
             outbox=outbox,
             dead_letters=[dead_letter_row(letter, self.topics) for letter in tally.dead_letters],
-            snapshots=snapshot_rows(partition, cut.snapshots, self.epoch),
+            snapshots=snapshots,
             size=sum(map(row_size, rows)),
         )
 
@@ -172,11 +186,11 @@ class Flusher:
             except RowError:
                 continue  # of the outbox, or of nothing that this program writes
             cut.changed[product_id] = None
-            product = partition.products.get(product_id)
+            product = partition.find(product_id)
             if product is not None:
                 product.touched = None  # nobody knows what of it is good: all of its pages are written
         for product_id in cut.changed:
-            written.update(self.rows.encode(product_id, partition.products.get(product_id)))
+            written.update(self.rows.encode(product_id, partition.products.get(product_id), partition.book))
         written.update((outbox_key(index), None) for index in range(len(outbox_rows), self._outbox_rows))
         written.update(outbox_rows)
         headers = epoch_headers(self.epoch)

@@ -16,8 +16,9 @@ import msgspec
 
 from streams.codecs.inputs import decode_batch
 from streams.codecs.refusals import Refused
+from streams.domain.cut import Cut
 from streams.domain.events import INTEGER_MAX, InputEvent
-from streams.domain.partition import APPLIED, Cut, Partition
+from streams.domain.partition import APPLIED, Partition
 from streams.engine.batch import RecordBatch
 from streams.engine.merge import Chunk, Merged, TopicQueue, merge
 

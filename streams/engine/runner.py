@@ -34,7 +34,7 @@ DEAD_LETTERS_MAX = 2_000
 DEAD_LETTER_BYTES_MAX = 8_000_000
 # Flush intervals that changes are gathered for while there is a backlog: a row is then written once for many events of
 # its product, and after a crash the input of so many intervals, not of one, is read again.
-BACKLOG_INTERVALS = 5
+BACKLOG_INTERVALS = 10
 # How often an idle partition looks whether its clock may move, s: twice in SPEC 5's steps of a second.
 TICK_S = 0.5
 # How often an idle partition looks whether a zombie has written since, s.

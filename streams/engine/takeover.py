@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from streams.domain.rulebook import Rulebook
-from streams.engine.changelog import LogState, Restored, restore_partition
+from streams.engine.changelog import LogState
 from streams.engine.cut import OutputTopics, snapshot_rows
 from streams.engine.flush import Flusher
 from streams.engine.kafka_log import Log
 from streams.engine.processor import ClockMode, PartitionProcessor, Wall
+from streams.engine.restore import Restored, restoring
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,6 @@ async def _always() -> None:
     pass
 
 
-async def _at_once(restore: Callable[[], Restored]) -> Restored:
-    return restore()
-
-
 async def recover(
     partition: int,
     topics: OutputTopics,
@@ -39,14 +37,12 @@ async def recover(
     wall: Wall,
     parts: Parts | None = None,
     may_claim: Callable[[], Awaitable[object]] = _always,
-    aside: Callable[[Callable[[], Restored]], Awaitable[Restored]] = _at_once,
 ) -> tuple[PartitionProcessor, Flusher]:
     """Become the owner of a partition: (1) read its changelog, and claim it unless it is a newer program's, (2) restore
     the state of its last cut, (3) publish that cut's outbox again, before anything new. The input is to be read from
     the queues' positions.
 
-    `may_claim` is awaited before the claim. `aside` runs (2), which is a second's work where there are very many
-    products, so that others can go on meanwhile.
+    `may_claim` is awaited before the claim.
     Raises UserError if the changelog cannot be read; Fenced, or a WriteError.
     """
     parts = parts or Parts()
@@ -56,7 +52,7 @@ async def recover(
     state.require_known_versions()
     await may_claim()
     await flusher.claim(state)  # (1)
-    restored = await aside(lambda: restore_partition(state, book))  # (2)
+    restored = await _restore(state, book)  # (2)
     meta = restored.meta
     flusher.resume(restored)
     processor = parts.processor(restored.partition, clock_mode, wall)
@@ -66,3 +62,15 @@ async def recover(
     snapshots = snapshot_rows(restored.partition, restored.outbox.snapshots, flusher.epoch)
     await flusher.publish(restored.outbox.transitions, snapshots)  # (3)
     return processor, flusher
+
+
+async def _restore(state: LogState, book: Rulebook) -> Restored:
+    """What the last cut says. The loop has its turn meanwhile: so a rebalance, or a signal, need not wait for it."""
+    steps = restoring(state, book)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            restored: Restored = done.value
+            return restored
+        await asyncio.sleep(0)

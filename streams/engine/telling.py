@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from streams.domain.partition import Cut
+from streams.domain.cut import Cut
 from streams.engine.processor import DeadLetter, Tally
 from streams.observability.logging import get_logger
 from streams.observability.metrics import Metrics

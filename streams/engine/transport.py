@@ -106,6 +106,7 @@ PRIVATE_NAMES: tuple[tuple[str, str, str, str], ...] = (
     ("aiokafka.consumer.fetcher", "Fetcher", "_closed", "attribute"),
     ("aiokafka.consumer.fetcher", "Fetcher", "error_future", "property"),
     ("aiokafka.consumer.fetcher", "Fetcher", "_notify", "(self, future)"),
+    ("aiokafka.consumer.fetcher", "Fetcher", "_get_actions_per_node", "(self, assignment)"),
     ("aiokafka.consumer.fetcher", "Fetcher", "_create_fetch_waiter", "(self)"),
     ("aiokafka.consumer.fetcher", "Fetcher", "fetched_records", "(self, partitions, timeout=0, max_records=None)"),
     ("aiokafka.consumer.fetcher", "FetchResult", "_partition_records", "attribute"),

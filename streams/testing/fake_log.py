@@ -194,7 +194,7 @@ class Task:
     `error` is what the engine's protocol may fail with; any other exception goes through to whoever drives.
     """
 
-    def __init__(self, coroutine: Coroutine[Request, Any, Any]) -> None:
+    def __init__(self, coroutine: Coroutine[Request | None, Any, Any]) -> None:
         self._coroutine = coroutine
         self.request: Request | None = None
         self.finished = False
@@ -220,6 +220,8 @@ class Task:
                 self.request = self._coroutine.throw(WriteUnavailable(f"{request.name}: no answer"))
             else:
                 self.request = self._coroutine.send(None if request is None else request.result)
+            while self.request is None:  # it only lets others have their turn
+                self.request = self._coroutine.send(None)
         except StopIteration as stop:
             self.finished, self.result = True, stop.value
         except (Fenced, WriteError) as error:

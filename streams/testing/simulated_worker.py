@@ -152,6 +152,7 @@ class Runner:
         self.processor, self.flusher = await recover(
             self.partition, TOPICS, self._log, book, "event", still_wall, self._parts
         )
+        self.flusher.awake_max = self._random.choice((0, 1, 2, 1000))  # after each cut the others go to sleep
         positions = self._parts.positions(self.processor.positions, self._source.committed)
         for queue, position in zip(self.processor.queues, positions, strict=True):
             queue.position = queue.fetched = position

@@ -19,8 +19,9 @@ from streams.domain.policy import PolicySet
 from streams.domain.rulebook import Rulebook
 from streams.domain.transitions import CLEAR, STATUS_NAMES
 from streams.engine.backtest import BacktestResult, backtest
-from streams.engine.changelog import LogState, restore_partition
+from streams.engine.changelog import LogState
 from streams.engine.log_writer import Row
+from streams.engine.restore import restore_partition
 from streams.testing.fake_log import FakePartition
 from streams.testing.random_log import RandomLog
 from streams.testing.simulated_worker import TOPICS
@@ -147,7 +148,7 @@ class Judge:
         require(partition.statuses == wanted.statuses, f"{whose}: the statuses are the backtest's")
         require(partition.clock == wanted.clock, f"{whose}: the clock is the backtest's", partition.clock)
         for product_id, product in wanted.products.items():
-            same = partition.products.get(product_id)
+            same = partition.find(product_id)
             require(
                 (same.sequence if same else 0) == product.sequence, f"{whose}: sequences are the backtest's", product_id
             )

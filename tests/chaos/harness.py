@@ -26,7 +26,7 @@ from streams.codecs.outputs import encode_transition
 from streams.domain.policy import DEFAULT_POLICY, PolicySet
 from streams.domain.rulebook import Rulebook
 from streams.engine.backtest import BacktestResult, backtest
-from streams.engine.changelog import restore_partition
+from streams.engine.restore import restore_partition
 from streams.engine.sender import send
 from streams.engine.waiting import wait_until_applied
 from tests.integration.pipeline import REPLAY_S, Pipeline, Worker, check_copies, wait_for

@@ -24,10 +24,13 @@ from streams.codecs.meta import (
     epoch_headers,
     outbox_key,
 )
-from streams.codecs.row import PAGE_PREFIX, RowWriter, decode_product
+from streams.codecs.row import PAGE_PREFIX, RowWriter, decode_product, due_of, with_due
+from streams.domain.counters import NEVER
+from streams.domain.dormant import wake_all
+from streams.domain.outlook import take_stock
 from streams.domain.partition import Partition
 from streams.domain.transitions import STATUS_NAMES
-from streams.engine.changelog import restore_partition
+from streams.engine.restore import restore_partition
 from streams.errors import UserError
 from streams.testing.fake_log import FakeBroker
 from tests.golden.changelog_file import Batch, Golden, load, versions
@@ -56,7 +59,7 @@ def broker_with(golden: Golden) -> FakeBroker:
 def kept(partition: Partition) -> dict[str, dict[str, Any]]:
     """All that is kept of each product, as of the partition's clock."""
     assert partition.clock is not None
-    for product in partition.products.values():
+    for product in wake_all(partition).values():
         product.catch_up(partition.book, partition.clock)
     return {product.id: product_view(product) for product in partition.products.values()}
 
@@ -104,7 +107,7 @@ def test_it_holds_what_an_upgrade_may_meet(golden: Golden) -> None:
 
     state = log_state(broker_with(golden))
     restored = restore_partition(state, golden.book)
-    products = restored.partition.products.values()
+    products = wake_all(restored.partition).values()
     assert {product.status for product in products} == set(range(len(STATUS_NAMES)))
     assert any(product.is_empty and product.sequence for product in products), "only a sequence is left"
     assert any(restored.pages.values())
@@ -119,6 +122,12 @@ def test_it_holds_what_an_upgrade_may_meet(golden: Golden) -> None:
     assert any(product.seen and product.high_fees and product.impressions for product in products)
     ends = [len(log) for log in golden.logs]
     assert all(0 < passed < end for passed, end in zip(golden.positions, ends, strict=True)), "every topic goes on"
+    if golden.version > 1:
+        clock = restored.meta.clock
+        assert clock is not None
+        dues = [due_of(value) for value in state.rows.values() if value[0] == row.VERSION]
+        assert any(due <= clock for due in dues) and any(clock < due < NEVER for due in dues) and NEVER in dues
+        assert restored.meta.rules == golden.book.digest
     causes = {json.loads(value)["cause"] for value in golden.transitions}
     assert {"policy_changed", "threshold_breach", "resolved_expired", "window_expired", "recovered"} <= causes
 
@@ -145,7 +154,7 @@ def test_it_says_the_same_once_it_is_compacted(golden: Golden) -> None:
 
 
 def test_rows_are_written_as_they_were() -> None:
-    """Byte for byte: so the version that wrote them can take the partition back."""
+    """Byte for byte, but for when a product is due: so the version that wrote them can take the partition back."""
     golden = load(row.VERSION)
     state = log_state(broker_with(golden))
     meta, outbox = state.decode_meta(), state.decode_outbox()
@@ -159,7 +168,9 @@ def test_rows_are_written_as_they_were() -> None:
         }
         product, page_count = decode_product(key.decode(), header, pages, golden.book, meta.clock)
         product.touched = None  # so that all pages are written
-        written.update(RowWriter({product.id: page_count}).encode(product.id, product))
+        take_stock(product)
+        written.update(RowWriter({product.id: page_count}).encode(product.id, product, golden.book))
+        written[key] = with_due(written[key] or b"", due_of(header))
     assert written == state.rows
     assert encode_meta(decode_meta(state.meta or b"")) == state.meta
 

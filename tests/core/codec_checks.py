@@ -82,7 +82,7 @@ def check_product(header: bytes, pages: Mapping[int, bytes], clock_ms: int) -> P
     product.touched = None  # so that all of it is written
     view = product_view(product)
     writer = RowWriter({"P1": count})
-    rows = {key: value for key, value in writer.encode("P1", product) if value is not None}
+    rows = {key: value for key, value in writer.encode("P1", product, BOOK) if value is not None}
     parts = {int.from_bytes(key[1:5], "big"): value for key, value in rows.items() if key.startswith(PAGE_PREFIX)}
     again, _ = decode_product("P1", rows[b"P1"], parts, BOOK, clock_ms)
     assert product_view(again) == view

@@ -9,15 +9,17 @@ from typing import Any, cast
 
 from streams.codecs.event_lines import InputRecord
 from streams.codecs.meta import CLAIM_KEY, META_KEY, encode_meta, epoch_headers
+from streams.domain.dormant import wake_all
 from streams.domain.partition import Partition
 from streams.domain.policy import PolicySet
 from streams.domain.rulebook import Rulebook
 from streams.engine.backtest import BacktestResult
 from streams.engine.batch import Headers, RecordBatch
-from streams.engine.changelog import LogState, restore_partition
+from streams.engine.changelog import LogState
 from streams.engine.cut import OutputTopics
-from streams.engine.flush import Flusher
+from streams.engine.flush import AWAKE_MAX, Flusher
 from streams.engine.processor import ClockMode, PartitionProcessor, Wall
+from streams.engine.restore import restore_partition
 from tests.core.logs import Logs
 
 LogRow = tuple[bytes, bytes | None, Headers]
@@ -170,6 +172,7 @@ class Risks:
     restart: float = 0.4
     torn: float = 0.3  # of the restarts
     haunted: float = 0.1
+    asleep: float = 0.5  # of the cuts
     sizes: tuple[int, ...] = (1, 7, 1000)
 
 
@@ -183,6 +186,7 @@ def run_pipeline(
     pipeline, risks = Pipeline(policies), risks or Risks()
     while pipeline.feed(logs, risks.sizes, random):
         if random.random() < risks.cut:
+            pipeline.flusher.awake_max = random.choice((0, 1)) if random.random() < risks.asleep else AWAKE_MAX
             pipeline.cut()
         if random.random() < risks.haunted:
             pipeline.haunt(random)
@@ -211,7 +215,7 @@ def products_of(pipeline: Pipeline) -> dict[str, tuple[object, ...]]:
     clock = pipeline.partition.clock
     assert clock is not None
     found: dict[str, tuple[object, ...]] = {}
-    for product in pipeline.partition.products.values():
+    for product in wake_all(pipeline.partition).values():
         product.catch_up(pipeline.partition.book, clock)
         if product.is_empty:
             continue

@@ -1,8 +1,8 @@
-"""Made the golden changelog of row version 1: `python -m tests.golden.make_changelog`.
+"""Made the golden changelog of row version 1, and the history of those that came after it (`make_changelog_v2`).
 
 Never run it again for a version that was released: its files are what that version wrote, and no program of today can
-write them in its stead (it refuses to write over them). For row version 2 copy this to `make_changelog_v2.py`, let it
-tell of what is new in that version too, and run that once, with the last commit before the release.
+write them in its stead (it refuses to write over them). For the next row version write a `make_changelog_vN.py` that
+tells of what is new in that version too, and run that once, with the last commit before the release.
 
 The history: random products with every kind of fact, repeats, and late events; one with so many lines that it has
 pages; one of which nothing is left but its sequence. Three owners take the partition one after the other. The first
@@ -13,7 +13,7 @@ third dies between the two batches of its next one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
@@ -25,9 +25,9 @@ from streams.domain.events import TOPIC_OF_TYPE
 from streams.domain.policy import DAY_MS, HOUR_MS, MINUTE_MS, PolicySet
 from streams.domain.rulebook import BUCKET_MS, Rulebook
 from streams.engine.backtest import backtest
-from streams.engine.changelog import restore_partition
 from streams.engine.cut import Flush
 from streams.engine.flush import Fenced
+from streams.engine.restore import restore_partition
 from streams.testing.fake_log import FakeBroker
 from streams.testing.records import SimulatedRecord, encode, to_line
 from tests.core.logs import Logs, merged
@@ -35,7 +35,6 @@ from tests.core.random_logs import START_MS, RandomLogs
 from tests.golden.changelog_file import Batch, Golden, save
 from tests.golden.owner import TOPICS, Owner, log_state, new_broker, told
 
-VERSION = 1
 # One of those that give a small file with much in it.
 SEED = 64
 METRICS_TOML = """
@@ -215,8 +214,8 @@ def batches(broker: FakeBroker, topic: str) -> Iterable[Batch]:
     yield Batch(epoch, rows)
 
 
-def make(seed: int) -> tuple[Golden, list[bytes]]:
-    """The golden changelog, and its input as lines."""
+def make(seed: int, version: int, more: Callable[[Stories], None] | None = None) -> tuple[Golden, list[bytes]]:
+    """The golden changelog, and its input as lines. `more` tells what a later version has to tell."""
     random = RandomLogs(Random(seed), events=300, products=4, days=75)
     logs, until_ms = random.logs, random.end_ms + 12 * DAY_MS
     stories = Stories()
@@ -224,6 +223,8 @@ def make(seed: int) -> tuple[Golden, list[bytes]]:
     stories.quiet("quiet")
     stories.resolved("resolved")
     stories.large("large", 40, 262)
+    if more is not None:
+        more(stories)
     stories.into(logs)
     policies = parse_policies(POLICIES_TOML, "policies.toml", BUCKET_MS)
     maker = Maker(logs, policies)
@@ -234,7 +235,7 @@ def make(seed: int) -> tuple[Golden, list[bytes]]:
     values = [encode_transition(transition) for transition in transitions]
     lines = [to_line(SimulatedRecord(r.timestamp_ms, r.topic, r.key, r.value)) for r in merged(logs)]
     golden = Golden(
-        version=VERSION,
+        version=version,
         policies_toml=POLICIES_TOML,
         until_ms=until_ms,
         published_count=values.index(restored.outbox.transitions[0].value),
@@ -247,6 +248,6 @@ def make(seed: int) -> tuple[Golden, list[bytes]]:
 
 
 if __name__ == "__main__":
-    made, lines = make(SEED)
+    made, lines = make(SEED, version=1)
     save(made, lines)
     print(json.dumps(made.says, indent=1, ensure_ascii=False))

@@ -7,14 +7,16 @@ from random import Random
 from typing import Any
 
 from streams.codecs.event_lines import InputRecord
+from streams.domain.dormant import wake_all
 from streams.domain.policy import METRICS, PolicySet
 from streams.domain.product import Product
 from streams.domain.rulebook import Rulebook
 from streams.domain.transitions import STATUS_NAMES
-from streams.engine.changelog import LogState, Restored
+from streams.engine.changelog import LogState
 from streams.engine.cut import Flush, OutputTopics
 from streams.engine.flush import Flusher
 from streams.engine.processor import PartitionProcessor
+from streams.engine.restore import Restored
 from streams.engine.takeover import recover
 from streams.testing.fake_log import FakeBroker, FakeLog, Task
 from tests.core.pipeline import input_batch
@@ -105,7 +107,7 @@ def told(state: LogState, restored: Restored) -> dict[str, Any]:
             "transitions": [f"{entry.product_id}:{entry.sequence}" for entry in restored.outbox.transitions],
             "snapshots": restored.outbox.snapshots,
         },
-        "products": {product.id: _told(product, restored) for product in restored.partition.products.values()},
+        "products": {product.id: _told(product, restored) for product in wake_all(restored.partition).values()},
     }
 
 

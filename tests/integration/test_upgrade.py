@@ -22,7 +22,6 @@ from streams.codecs.meta import OutboxEntry
 from streams.codecs.outputs import encode_transition
 from streams.domain.transitions import CLEAR
 from streams.engine.backtest import BacktestResult, backtest
-from streams.engine.changelog import restore_partition
 from streams.engine.cut import OutputTopics, transition_rows
 from streams.engine.ends import LogEnds
 from streams.engine.flush import Fenced, Flusher
@@ -31,6 +30,7 @@ from streams.engine.log_reader import end_offset
 from streams.engine.log_writer import AtomicWriter
 from streams.engine.patience import Patience
 from streams.engine.processor import PartitionProcessor
+from streams.engine.restore import restore_partition
 from streams.engine.sender import send
 from streams.engine.takeover import recover
 from streams.engine.waiting import wait_until_applied

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,13 @@ from pathlib import Path
 import pytest
 
 from streams.broker import EmbeddedBroker
+from streams.codecs.event_lines import InputRecord
+from streams.codecs.meta import META_KEY, epoch_headers
 from streams.engine.admin import TopicSpec, ensure_topics
-from tests.integration.pipeline import Pipeline, pipeline, refused
+from streams.engine.log_writer import AtomicWriter, Row
+from streams.engine.partitioning import partition_of
+from streams.engine.sender import send
+from tests.integration.pipeline import Pipeline, pipeline, refused, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -75,8 +81,6 @@ def test_an_unknown_setting(running: Pipeline) -> None:
 
 def test_a_topic_made_anew_is_refused(running: Pipeline) -> None:
     """State says that records were applied which the topic does not have: its new ones cannot be told from the old."""
-    import json
-
     from aiokafka.admin import AIOKafkaAdminClient
 
     log = running.directory / "log.jsonl"
@@ -96,3 +100,50 @@ def test_a_topic_made_anew_is_refused(running: Pipeline) -> None:
     said = refused(running, "worker")
     assert "deleted and made anew" in said
     assert "FLAGGED_APP_ID" in said
+
+
+def test_a_damaged_row_of_a_product_is_told_when_the_product_is_heard_of(running: Pipeline) -> None:
+    """It stays dormant until then. The event that wakes it is read again by whoever comes next: nothing is lost."""
+    event = {"type": "impressions.counted", "count": 1, "product_id": "P", "from": 1, "to": 2}
+    log = running.directory / "log.jsonl"
+    log.write_text(json.dumps({**event, "event_id": "e1", "occurred_at": 2}) + "\n")
+    worker = running.start_worker()
+    running.replay(log)
+    assert worker.stop() == 0
+    partition = partition_of(b"P", running.settings.partitions)
+    state = running.log_state(partition)
+    assert state.meta is not None
+    good = state.rows[b"P"]
+
+    def write(value: bytes) -> None:
+        rows: list[Row] = [
+            (key, row, epoch_headers(state.epoch)) for key, row in ((b"P", value), (META_KEY, state.meta))
+        ]
+        asyncio.run(append(running, running.settings.changelog_topic, partition, rows))
+
+    write(good[:-1] + b"\xc1")
+    worker = running.start_worker()
+    wait_for(lambda: worker.says("partitions taken over"), "a worker that has left the row as it is")
+    assert worker.stop() == 0
+
+    record = InputRecord(3, 3, b"P", json.dumps({**event, "event_id": "e2", "to": 3, "occurred_at": 3}).encode())
+    asyncio.run(send(running.settings, [record], lambda _count: None))
+    for _ in range(2):
+        said = refused(running, "worker")
+        assert "a row of product 'P' is damaged" in said
+        assert "FLAGGED_APP_ID" in said
+    # With the row as it was, the event is applied.
+    state.epoch = running.log_state(partition).epoch
+    write(good)
+    worker = running.start_worker()
+    wait_for(lambda: len(running.log_state(partition).rows[b"P"]) > len(good), "the event to be applied")
+    assert worker.stop() == 0
+
+
+async def append(running: Pipeline, topic: str, partition: int, rows: list[Row]) -> None:
+    writer = AtomicWriter(running.settings.kafka_kwargs())
+    try:
+        await writer.start()
+        await writer.append(topic, partition, rows, 0)
+    finally:
+        await writer.stop()

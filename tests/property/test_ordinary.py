@@ -15,8 +15,9 @@ from streams.codecs.inputs import decode
 from streams.codecs.outputs import encode_transition
 from streams.codecs.row import RowWriter
 from streams.domain import partition as partition_module
+from streams.domain.counters import NEVER
 from streams.domain.events import InputEvent
-from streams.domain.ordinary import ORDINARY
+from streams.domain.ordinary import ORDINARY, UNUSUAL
 from streams.domain.partition import Partition
 from streams.domain.policy import DAY_MS, DEFAULT_POLICY, HOUR_MS, PolicySet
 from streams.domain.product import Product
@@ -27,27 +28,36 @@ from tests.core.logs import policy_set
 
 unhurried = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
-Ways = Mapping[type, Callable[..., bool]]
+Ways = Mapping[type, Callable[..., int]]
 Told = tuple[InputEvent, int]
 """An event, and the time to which the clock moves before it."""
 
-GENERAL: Ways = dict.fromkeys(ORDINARY, lambda *_: False)
+GENERAL: Ways = dict.fromkeys(ORDINARY, lambda *_: UNUSUAL)
 
 
 @contextmanager
 def ways(taken: Ways) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(partition_module, "ORDINARY", taken)
+        if taken is GENERAL:
+            # Nothing is known of how far a product is from anything: it is judged after every event, and always.
+            patch.setattr(partition_module, "take_stock", no_stock)
         yield
+
+
+def no_stock(product: Product) -> None:
+    product.leeway = 0
+    product.late_leeway = 0
+    product.stock_until = NEVER
 
 
 def counting(counts: Counter[str]) -> Ways:
     """The ordinary ways, which count how often they are gone to their end."""
 
-    def counted(kind: type, way: Callable[..., bool]) -> Callable[..., bool]:
-        def go(*args: Any) -> bool:
+    def counted(kind: type, way: Callable[..., int]) -> Callable[..., int]:
+        def go(*args: Any) -> int:
             done = way(*args)
-            counts[kind.__name__] += done
+            counts[kind.__name__] += done != UNUSUAL
             return done
 
         return go
@@ -77,7 +87,7 @@ def run(
         partition.advance(end_ms)
         seen += cut_of(partition, writer)
         assert partition.clock is not None
-        for product in list(partition.products.values()):
+        for _, product in sorted(partition.products.items()):
             product.catch_up(partition.book, partition.clock)
             if not product.is_empty:
                 seen.append(kept(product))
@@ -88,7 +98,8 @@ def run(
 def cut_of(partition: Partition, writer: RowWriter) -> list[object]:
     cut = partition.take_cut()
     for product_id in cut.changed:
-        writer.encode(product_id, partition.products.get(product_id))  # those with pages remember what is touched
+        # Those with pages remember what is touched.
+        writer.encode(product_id, partition.products.get(product_id), partition.book)
     return [*map(encode_transition, cut.transitions), list(cut.snapshots)]
 
 

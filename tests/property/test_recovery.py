@@ -20,7 +20,7 @@ from tests.core.random_logs import RandomLogs, random_policies
 unhurried = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 RISKY = Risks(cut=0.8, restart=0.4, torn=0.4, haunted=0.3, sizes=(1, 3, 20))
-UNTOUCHED = Risks(cut=0, restart=0, haunted=0)
+UNTOUCHED = Risks(cut=0, restart=0, haunted=0, asleep=0)
 
 
 @contextmanager

@@ -6,8 +6,24 @@ import msgspec
 import pytest
 
 from streams.codecs import row
-from streams.codecs.row import PAGE_PREFIX, Row, RowError, RowWriter, decode_product, line_item, page_key, page_of
+from streams.codecs.row import (
+    HAS_PAGES,
+    PAGE_PREFIX,
+    PENDING,
+    Row,
+    RowError,
+    RowWriter,
+    decode_product,
+    due_of,
+    line_item,
+    page_key,
+    page_of,
+    read_prefix,
+    with_due,
+)
+from streams.domain.counters import NEVER
 from streams.domain.product import Product
+from streams.domain.transitions import AT_RISK, CLEAR
 from tests.core.scene import BUCKET_MS, DAY_MS, FEES, HOUR_MS, STOCK, T0, Scene, policy
 from tests.unit.codecs.row_views import product_view
 
@@ -34,7 +50,7 @@ class Table:
 
     def write(self) -> list[Row]:
         """Write the product as it stands; the rows of this cut."""
-        written = self.writer.encode("P1", self.scene.partition.products.get("P1"))
+        written = self.writer.encode("P1", self.scene.partition.products.get("P1"), self.scene.partition.book)
         for key, value in written:
             if value is None:
                 self.rows.pop(key, None)
@@ -95,7 +111,7 @@ def test_the_plan_is_that_of_the_partitions_clock() -> None:
 
 
 def test_a_product_that_is_gone_is_a_tombstone() -> None:
-    assert RowWriter().encode("P1", None) == [(KEY, None)]
+    assert RowWriter().encode("P1", None, Scene().partition.book) == [(KEY, None)]
 
 
 def test_a_sequence_alone_is_a_row_of_its_own() -> None:
@@ -105,7 +121,7 @@ def test_a_sequence_alone_is_a_row_of_its_own() -> None:
     scene.until(T0 + 400 * DAY_MS)
     table = Table(scene)
     ((key, value),) = table.write()
-    assert (key, value) == (KEY, b"\x01\x91\x05")
+    assert (key, value) == (KEY, b"\x02" + NEVER.to_bytes(8, "big") + b"\x00\x91\x05")
     product, pages = table.read()
     assert (product.sequence, product.is_empty, pages, product.as_of) == (5, True, 0, scene.clock)
 
@@ -189,7 +205,7 @@ def test_what_leaves_a_page_by_age_alone_is_left_out_when_it_is_read() -> None:
     product = scene.partition.products["P1"]
     assert set(product.seen) == {"new"}
     before = dict(table.rows)
-    header = RowWriter(table.writer.pages).encode("P1", product)[0]
+    header = RowWriter(table.writer.pages).encode("P1", product, scene.partition.book)[0]
     # As it is after a cut that had other reasons to keep its pages.
     table.rows = before | {KEY: before[KEY]}
     read, _ = decode_product(
@@ -206,9 +222,9 @@ def _pages(rows: dict[bytes, bytes]) -> dict[int, bytes]:
 def _with_pages(new_header: bytes | None, old_header: bytes) -> bytes:
     """The new header, but with the pages of the old one instead of items of its own."""
     assert new_header is not None
-    values, old = msgspec.msgpack.decode(new_header[1:]), msgspec.msgpack.decode(old_header[1:])
+    values, old = msgspec.msgpack.decode(new_header[10:]), msgspec.msgpack.decode(old_header[10:])
     values[-2:] = old[-2:]
-    return row._row(values)
+    return new_header[:9] + bytes((new_header[9] | row.HAS_PAGES,)) + msgspec.msgpack.encode(values)
 
 
 @small_pages
@@ -243,9 +259,47 @@ def test_rows_that_cannot_be_read_are_refused() -> None:
     table = Table(scene)
     table.write()
     good = table.rows[KEY]
-    for bad in (b"", b"\x02" + good[1:], good[:-1], b"\x01\x01", b"\x01\x90", b"\x01\x92\x01\x02", good + b"\x00"):
+    bad = [b"", b"\x03" + good[1:], b"\x01" + good[1:], good[:-1], good + b"\x00", good[:9], good[:10], good[:1]]
+    bad += [b"\x01\x01", b"\x01\x90", b"\x01\x92\x01\x02", good[:10] + b"\x91\x00", good[:10] + b"\x92\x01\x02"]
+    # A status that is not the product's, none at all, and a due time beyond all.
+    bad += [good[:9] + bytes((status,)) + good[10:] for status in (1, 4, 0x80)] + [b"\x02\xff" + good[2:]]
+    for value in bad:
         with pytest.raises(RowError):
-            decode_product("P1", bad, {}, scene.partition.book, T0)
+            decode_product("P1", value, {}, scene.partition.book, T0)
+
+
+def test_a_row_says_when_its_product_is_due_and_what_its_status_is() -> None:
+    scene = Scene(policy(metrics={STOCK: {"n_min": 1, "k_min": 1, "at_risk": "0.01"}}))
+    table = Table(scene)
+    placed(scene, range(2))
+    table.write()
+    expiry = (T0 // BUCKET_MS + scene.partition.book.held_buckets) * BUCKET_MS
+    assert read_prefix(table.rows[KEY]) == (2, expiry, CLEAR)
+    # Where time alone could open a gate, the row says when: with its second and third line late, for two are to come.
+    placed(scene, range(2, 5))
+    table.write()
+    assert read_prefix(table.rows[KEY]) == (2, T0 + HOUR_MS + 1, CLEAR)
+    scene.cancelled("O000", T0 + 1)
+    table.write()
+    assert read_prefix(table.rows[KEY]) == (2, T0 + HOUR_MS + 1, AT_RISK)
+    # Another number within the minute: its snapshot is pending, and so it must be read when the partition is.
+    scene.impressions(T0 + 2, 1)
+    table.write()
+    assert read_prefix(table.rows[KEY]) == (2, T0 + HOUR_MS + 1, AT_RISK | PENDING)
+    assert table.read()[0].snapshot_pending
+
+
+@small_pages
+def test_a_header_row_says_that_there_are_pages() -> None:
+    scene = Scene()
+    table = Table(scene)
+    placed(scene, range(9))
+    table.write()
+    header = table.rows[KEY]
+    assert header[9] == CLEAR | HAS_PAGES
+    assert read_prefix(with_due(header, 7)) == (2, 7, CLEAR | HAS_PAGES)
+    assert due_of(with_due(header, 7)) == 7
+    assert with_due(header, 7)[10:] == header[10:]
 
 
 @small_pages

@@ -16,9 +16,11 @@ from streams.codecs.meta import (
     outbox_key,
 )
 from streams.codecs.row import RowWriter, page_key
+from streams.domain.dormant import wake_all
 from streams.domain.policy import DEFAULT_POLICY, PolicySet
 from streams.domain.rulebook import Rulebook
-from streams.engine.changelog import LogState, restore_partition
+from streams.engine.changelog import LogState
+from streams.engine.restore import restore_partition
 from streams.errors import LogCut, UserError
 from tests.core.logs import policy_set
 from tests.core.pipeline import LogRow, log_batch, read_log
@@ -151,11 +153,12 @@ def test_a_partition_is_its_rows_and_its_clock() -> None:
     writer = RowWriter()
     state = LogState(meta=encode_meta(Meta(clock=T0 + 5, positions=[1, 2, 3, 4])))
     for product in scene.partition.products.values():
-        state.rows.update({key: value for key, value in writer.encode(product.id, product) if value is not None})
+        written = writer.encode(product.id, product, scene.partition.book)
+        state.rows.update({key: value for key, value in written if value is not None})
     restored = restore_partition(state, Rulebook(policy_set(None)))
     partition = restored.partition
     assert (partition.clock, restored.meta.positions, restored.pages) == (T0 + 5, [1, 2, 3, 4], {})
-    assert set(partition.products) == {"Pé", "P2"}
+    assert set(wake_all(partition)) == {"Pé", "P2"}
     assert partition.statuses == [2, 0, 0, 0]
 
 
@@ -167,14 +170,14 @@ def test_products_are_brought_up_to_the_clock_of_the_cut() -> None:
     rows = [
         (key, value)
         for product in scene.partition.products.values()
-        for key, value in RowWriter().encode(product.id, product)
+        for key, value in RowWriter().encode(product.id, product, scene.partition.book)
         if value is not None
     ]
     clock = T0 + 30 * DAY_MS
     restored = restore_partition(
         LogState(rows=dict(rows), meta=encode_meta(Meta(clock=clock))), Rulebook(policy_set(None))
     )
-    (product,) = restored.partition.products.values()
+    (product,) = wake_all(restored.partition).values()
     assert (product.id, product.as_of, product.last_bucket) == ("P1", clock, clock // BUCKET_MS)
     assert product.plan.rules[3].counts(product.totals) == (1, 1)
     # Of the other nothing is left: its row is to go.
@@ -206,6 +209,7 @@ def test_a_part_of_the_outbox_that_is_missing_is_told() -> None:
     ("key", "value"),
     [
         (b"P1", b"\x02\x91\x01"),
+        (b"P1", b"\x03\x91\x01"),
         (b"P1", b"\x01\x92\x01\x02"),
         (b"P1", b""),
         (b"\xfbP1", b"\x01\x91\x01"),
@@ -228,13 +232,13 @@ def test_pages_belong_to_the_product_of_their_key() -> None:
     assert page_key(b"P1", 1)[5:] == b"P1"
     scene = Scene()
     scene.placed("O", T0)
-    ((_, header),) = RowWriter().encode("P1", scene.partition.products["P1"])
+    ((_, header),) = RowWriter().encode("P1", scene.partition.products["P1"], scene.partition.book)
     assert header is not None
     state = LogState(meta=encode_meta(Meta(clock=T0)))
     # A page of a product without a header is left over: it is nobody's.
     state.rows = {b"P1": header, page_key(b"P2", 0): b"\x01\x93\x90\x90\x90"}
     partition = restore_partition(state, Rulebook(policy_set(None))).partition
-    assert set(partition.products) == {"P1"}
+    assert set(wake_all(partition)) == {"P1"}
 
 
 def test_a_log_that_lost_its_beginning_or_its_rows_is_refused() -> None:

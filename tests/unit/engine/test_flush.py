@@ -11,17 +11,22 @@ import pytest
 
 from streams.codecs.meta import META_KEY, encode_meta, epoch_headers
 from streams.codecs.refusals import Reason, Refused
-from streams.domain.partition import Cut, Partition
+from streams.domain.cut import Cut
+from streams.domain.dormant import wake_all
+from streams.domain.partition import Partition
 from streams.domain.policy import PolicySet
 from streams.domain.rulebook import Rulebook
 from streams.domain.transitions import STATUS_NAMES
 from streams.engine import cut as cuts
+from streams.engine import restore
 from streams.engine.batch import RecordBatch
-from streams.engine.changelog import LogState, Restored, restore_partition
+from streams.engine.changelog import LogState
 from streams.engine.cut import OutputTopics
 from streams.engine.flush import Fenced, Flusher
 from streams.engine.log_writer import BatchTooLarge, Row, WriteUnavailable
 from streams.engine.processor import DeadLetter, PartitionProcessor, Tally
+from streams.engine.restore import Restored, restore_partition
+from streams.engine.takeover import recover
 from tests.core.scene import STOCK, T0, Scene, policy
 from tests.integration.waiting import in_loop
 
@@ -161,7 +166,7 @@ async def test_a_cut_without_its_meta_row_never_was(monkeypatch: pytest.MonkeyPa
     assert len(log.batches) > batches
     log.forbidden.clear()
     restored = await Owner(log).take_over()
-    assert set(restored.partition.products) == {"A"}
+    assert set(wake_all(restored.partition)) == {"A"}
 
 
 @in_loop
@@ -202,7 +207,7 @@ async def test_a_zombies_rows_are_written_again() -> None:
     assert last[b"\x80"] is None, "nobody's row, which must not stop the owner either"
     assert len(last[b"A"] or b"") > 3
     restored = await Owner(log).take_over()
-    assert set(restored.partition.products) == {"A", "B", "C"}
+    assert set(wake_all(restored.partition)) == {"A", "B", "C"}
 
 
 @in_loop
@@ -230,7 +235,7 @@ async def test_a_cut_that_lands_before_the_claim_is_honoured() -> None:
 
     log.before["changelog"] = land
     restored = await Owner(log).take_over()
-    assert set(restored.partition.products) == {"A"}
+    assert set(wake_all(restored.partition)) == {"A"}
     assert log.transitions() == ["A:1"]
 
 
@@ -259,3 +264,38 @@ def test_the_log_in_memory_is_one() -> None:
     log = MemoryLog()
     assert asyncio.run(log.append("t", 0, [(b"k", b"v", ())], 0)) == 0
     assert asyncio.run(log.end("t", 0)) == 1
+
+
+@in_loop
+async def test_the_loop_has_its_turn_while_a_partition_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restore, "_ROWS_AT_ONCE", 10)
+    log = MemoryLog()
+    owner = await owner_of(log)
+    scene = Scene(POLICY)
+    scene.partition = owner.processor.partition
+    for number in range(200):
+        scene.placed("O", product_id=f"P{number}")
+    await owner.flush()
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(count_turns())
+    book = Rulebook(PolicySet((POLICY,)))
+    processor, _ = await recover(0, TOPICS, log, book, "event", lambda: T0)
+    beside.cancel()
+    assert len(processor.partition.dormant.rows) == 200
+    assert turns >= 20
+
+
+@in_loop
+async def test_a_claim_that_compaction_took_before_it_was_read_is_outbid_all_the_same() -> None:
+    """Two workers claim the same epoch, one after the other, and the second sleeps until the first claim is gone."""
+    log = MemoryLog()
+    log.before["changelog"] = lambda: log.topics["changelog"].append((None, None, ()))  # where the first claim was
+    owner = await owner_of(log)
+    assert owner.flusher.epoch == 2

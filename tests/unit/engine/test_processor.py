@@ -180,9 +180,11 @@ def test_it_never_goes_back() -> None:
 def test_an_event_ahead_of_the_wall_clock_counts_once_its_bucket_has_come() -> None:
     reader = Reader("wall", T0 - 60_000)
     reader.read(placed("O", T0, T0 - 60_000))
-    product = reader.processor.partition.products["P1"]
+    partition = reader.processor.partition
+    product = partition.products["P1"]
     assert product.totals == [0, 0]
     reader.processor.advance(T0)
+    product.catch_up(partition.book, T0)  # it lay untouched, for nothing could come of it
     assert product.totals != [0, 0]
 
 

@@ -8,11 +8,16 @@ from random import SystemRandom
 
 import pytest
 
+from streams.codecs import row
 from streams.codecs.meta import CLAIM_KEY, META_KEY, encode_meta, epoch_headers, epoch_of
-from streams.domain.partition import Cut, Partition
+from streams.codecs.row import with_due
+from streams.domain.counters import NEVER
+from streams.domain.cut import Cut
+from streams.domain.partition import Partition
 from streams.engine.batch import RecordBatch
 from streams.engine.changelog import LogState
 from streams.engine.cut import Flush
+from streams.engine.dormant import DormantRows
 from streams.engine.flush import Flusher
 from streams.engine.log_writer import Row
 from streams.engine.processor import ClockMode, PartitionProcessor, Wall
@@ -163,6 +168,21 @@ def test_a_bug_put_in_by_hand_is_found(mutation: str) -> None:
 def test_compaction_without_its_lag_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """That `min.compaction.lag.ms` is needed is no superstition."""
     monkeypatch.setattr(Judge, "protected", property(lambda judge: 1 << 60))
+    report = first_failure(range(MUTATION_SEEDS))
+    assert report is not None
+    print(f"seed {report.seed}: {report.broken}")
+
+
+def test_a_due_time_in_a_row_that_is_late_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A product that recovery left dormant sleeps on while it should have been looked at."""
+    monkeypatch.setattr(row, "row_due", lambda product, book: NEVER)
+    report = first_failure(range(MUTATION_SEEDS))
+    assert report is not None
+    print(f"seed {report.seed}: {report.broken}")
+
+
+def test_a_product_that_sleeps_without_its_due_time_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DormantRows, "with_due", lambda self, stored, due_at: with_due(stored, NEVER))
     report = first_failure(range(MUTATION_SEEDS))
     assert report is not None
     print(f"seed {report.seed}: {report.broken}")
