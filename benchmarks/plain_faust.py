@@ -60,16 +60,16 @@ class ProductCodec(codecs.Codec):
         product.touched = None  # all of it, whatever changed
         rows = [value for _, value in RowWriter().encode(product.id, product, BOOK)]
         product.touched = None
-        return msgspec.msgpack.encode([product.id, rows])
+        return msgspec.msgpack.encode([product.id, product.as_of, rows])
 
     def renamed(self, value: bytes, product_id: str) -> bytes:
         """The same product under another id."""
-        _, rows = msgspec.msgpack.decode(value)
-        return msgspec.msgpack.encode([product_id, rows])
+        _, as_of, rows = msgspec.msgpack.decode(value)
+        return msgspec.msgpack.encode([product_id, as_of, rows])
 
     def _loads(self, value: bytes) -> Product:
-        product_id, (header, *pages) = msgspec.msgpack.decode(value)
-        product, _ = decode_product(product_id, header, dict(enumerate(pages)), BOOK, 0)
+        product_id, as_of, (header, *pages) = msgspec.msgpack.decode(value)
+        product, _ = decode_product(product_id, header, dict(enumerate(pages)), BOOK, as_of)
         product.touched = None
         return product
 
