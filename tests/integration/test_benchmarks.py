@@ -13,13 +13,14 @@ import pytest
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.harness import OURS, PEER, PLAIN, Result, Usage, usage_of
 from benchmarks.paced import percentile
+from benchmarks.throughput import TWO
 from streams.broker import EmbeddedBroker
 from tests.integration.pipeline import REPLAY_S
 
 ROOT = Path(__file__).parent.parent.parent
 # The first figure of each, and the subjects beside ours.
 HEADLINES = {
-    "throughput": ("events_per_s", {PLAIN}),
+    "throughput": ("events_per_s", {PLAIN, TWO}),
     "latency": ("p50_ms", {PLAIN}),
     "recovery": ("recovery_s", {PLAIN}),
     "rebalance": ("moved_ms", {PLAIN}),
