@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.harness import Bench, Figures, Usage
+from benchmarks.harness import OURS, PLAIN, Bench, Figures, Result, Usage
 from benchmarks.stored import ordinary, store
 
 SIZES = (50_000, 1_000_000)
@@ -44,6 +45,20 @@ class Restart:
             "cpu_s": self.usage.cpu_s,
             "peak_rss_mb": self.usage.peak_rss_mb,
         }
+
+
+def restarts(bench: Bench, result: Result, runs: int, figures: Callable[[Restart], Figures]) -> str:
+    """Restart upon each size, plain Faust upon the smallest only, for its time goes with it; the case of both."""
+    sizes = (500,) if bench.quick else SIZES
+    for products in sizes:
+        for _ in bench.times(runs):
+            for subject in (OURS, PLAIN) if products == sizes[0] else (OURS,):
+                result.add(_case(products), subject, figures(restart(bench, subject, products)))
+    return _case(sizes[0])
+
+
+def _case(products: int) -> str:
+    return f"{products:,} products"
 
 
 def restart(bench: Bench, subject: str, products: int) -> Restart:

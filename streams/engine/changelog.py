@@ -32,23 +32,14 @@ from streams.codecs.meta import (
     epoch_of,
     outbox_key,
 )
-from streams.codecs.row import (
-    RowError,
-)
+from streams.codecs.row import RowError
 from streams.engine.batch import RecordBatch
 from streams.engine.dormant import unreadable
 from streams.errors import UserError
 
-Keyed = tuple[bytes, bytes]
-"""A row and its key."""
-
 # The versions of rows that this program reads: the first byte of each. Those of products, and those of other kinds.
 READ_VERSIONS = product_rows.READ_VERSIONS
 OTHER_VERSIONS = frozenset((product_rows.PAGE_VERSION, meta_rows.VERSION))
-
-# Between two pauses of a recovery, in which the event loop has its turn: some 5 ms of work.
-_ROWS_AT_ONCE = 5_000
-_PRODUCTS_AT_ONCE = 100
 
 
 @dataclass(slots=True)

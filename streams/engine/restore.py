@@ -7,7 +7,8 @@ header row says that it has nothing to do yet.
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator, Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import heapify
 from itertools import islice
@@ -54,17 +55,11 @@ class Restored:
 
 def restore_partition(state: LogState, book: Rulebook) -> Restored:
     """What the last complete cut says; `restoring` at one go."""
-    steps = restoring(state, book)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            restored: Restored = done.value
-            return restored
+    return deque(restoring(state, book), maxlen=1).pop()
 
 
-def restoring(state: LogState, book: Rulebook) -> Generator[None, None, Restored]:
-    """Restores what the last complete cut says, in steps of some milliseconds.
+def restoring(state: LogState, book: Rulebook) -> Iterator[Restored]:
+    """Restores what the last complete cut says, in steps of some milliseconds; what it gives is complete at the last.
 
     Raises UserError if a row cannot be read: going on without it would count its events as never seen. LogCut if rows
     are missing. What is wrong with a row of a product that stays dormant is found when the product wakes.
@@ -73,7 +68,8 @@ def restoring(state: LogState, book: Rulebook) -> Generator[None, None, Restored
     try:
         partition = Partition(book, DormantRows(book))
         restored = Restored(partition, state.decode_meta(), state.decode_outbox(), {})
-        yield from _restore_products(state.rows, restored)
+        for _ in _restore_products(state.rows, restored):
+            yield restored
     except RowError as error:
         raise unreadable(error) from error
     meta, found = restored.meta, restored.partition.size
@@ -83,10 +79,10 @@ def restoring(state: LogState, book: Rulebook) -> Generator[None, None, Restored
             f"{meta.lands_at} or later and for {meta.products} products, and {found} are there. Was the topic made "
             "anew, or its cleanup.policy not compact? Start anew under another app_id with the input replayed"
         )
-    return restored
+    yield restored
 
 
-def _restore_products(rows: dict[bytes, bytes], restored: Restored) -> Generator[None]:
+def _restore_products(rows: dict[bytes, bytes], restored: Restored) -> Iterator[None]:
     """Products that are not due yet stay dormant. The others, those with a snapshot pending, and all of them where the
     rules are not those that their due times were found by, are read; then those of them sleep again that may."""
     partition, clock = restored.partition, restored.meta.clock

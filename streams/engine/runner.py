@@ -270,7 +270,7 @@ class PartitionRunner:
             if not large:
                 return  # what is under way ends soon, and wakes the loop
             await self._finish_flush()
-        self._flushing = asyncio.create_task(self._send(self._prepare()))
+        self._begin_flush()
 
     async def _do_what_is_asked(self) -> None:
         """Between two flushes: see `is_owner` and `flush`."""
@@ -282,10 +282,13 @@ class PartitionRunner:
         if self._flush_asked is not None:
             asked, self._flush_asked = self._flush_asked, None
             if self._has_changes():
-                self._flushing = asyncio.create_task(self._send(self._prepare()))
-                self._flushing.add_done_callback(lambda _: asked.set_result(None))
+                self._begin_flush().add_done_callback(lambda _: asked.set_result(None))
             else:
                 asked.set_result(None)
+
+    def _begin_flush(self) -> asyncio.Task[None]:
+        self._flushing = asyncio.create_task(self._send(self._prepare()))
+        return self._flushing
 
     def _prepare(self) -> Flush:
         cut, tally = self.processor.take()

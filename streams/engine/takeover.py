@@ -66,11 +66,6 @@ async def recover(
 
 async def _restore(state: LogState, book: Rulebook) -> Restored:
     """What the last cut says. The loop has its turn meanwhile: so a rebalance, or a signal, need not wait for it."""
-    steps = restoring(state, book)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            restored: Restored = done.value
-            return restored
+    for restored in restoring(state, book):  # noqa: B007 - the last is the complete one
         await asyncio.sleep(0)
+    return restored

@@ -29,6 +29,15 @@ def runner_of(owner: Owner, failures: list[BaseException], limits: FlushLimits =
     )  # fmt: skip
 
 
+async def at_work(limits: FlushLimits = LIMITS) -> tuple[MemoryLog, Owner, PartitionRunner, list[BaseException]]:
+    """A runner that has begun, on a log of its own; what makes it fail is in the list."""
+    log, failures = MemoryLog(), list[BaseException]()
+    owner = await owner_of(log)
+    runner = runner_of(owner, failures, limits)
+    runner.start()
+    return log, owner, runner, failures
+
+
 def offer(runner: PartitionRunner, *records: InputRecord, end: int) -> None:
     """Fetch records of one topic, whose log ends at `end`."""
     topic = records[0].topic
@@ -43,10 +52,7 @@ async def settle() -> None:
 
 @in_loop
 async def test_a_transition_is_gathered_in_a_backlog_and_goes_out_once_that_is_over() -> None:
-    log = MemoryLog()
-    owner, failures = await owner_of(log), []
-    runner = runner_of(owner, failures)
-    runner.start()
+    log, owner, runner, failures = await at_work()
     # The third order is in the log, and not fetched yet.
     offer(runner, placed("O1", T0), placed("O2", T0 + MINUTE_MS), end=3)
     offer(runner, cancelled("O1", T0 + 1), end=1)
@@ -76,10 +82,7 @@ async def test_records_that_are_only_announced_are_no_backlog() -> None:
 
 @in_loop
 async def test_a_backlog_is_cut_after_some_intervals_all_the_same() -> None:
-    log = MemoryLog()
-    owner, failures = await owner_of(log), []
-    runner = runner_of(owner, failures, FlushLimits(interval_ms=1, size_bytes=7_000_000))
-    runner.start()
+    log, owner, runner, failures = await at_work(FlushLimits(interval_ms=1, size_bytes=7_000_000))
     offer(runner, placed("O1", T0), placed("O2", T0 + MINUTE_MS), end=3)
     offer(runner, cancelled("O1", T0 + 1), end=1)
     await eventually(lambda: log.transitions() == ["P1:1"], "the transition, though there is a backlog")
@@ -90,10 +93,7 @@ async def test_a_backlog_is_cut_after_some_intervals_all_the_same() -> None:
 
 @in_loop
 async def test_a_flush_that_is_asked_for_is_at_once_and_work_goes_on() -> None:
-    log = MemoryLog()
-    owner, failures = await owner_of(log), []
-    runner = runner_of(owner, failures)
-    runner.start()
+    log, owner, runner, failures = await at_work()
     offer(runner, placed("O1", T0), placed("O2", T0 + MINUTE_MS), end=3)
     offer(runner, cancelled("O1", T0 + 1), end=1)
     await eventually(lambda: owner.processor.positions == [2, 1, 0, 0], "the records at hand")
@@ -112,10 +112,7 @@ async def test_a_flush_that_is_asked_for_is_at_once_and_work_goes_on() -> None:
 
 @in_loop
 async def test_an_owner_that_nobody_has_followed_goes_on() -> None:
-    log = MemoryLog()
-    owner, failures = await owner_of(log), []
-    runner = runner_of(owner, failures)
-    runner.start()
+    _, owner, runner, failures = await at_work()
     assert await runner.is_owner()
     offer(runner, placed("O1", T0), end=1)
     await runner.flush()
@@ -127,10 +124,7 @@ async def test_an_owner_that_nobody_has_followed_goes_on() -> None:
 
 @in_loop
 async def test_an_owner_that_somebody_has_followed_knows_it_and_publishes_nothing_more() -> None:
-    log = MemoryLog()
-    owner, failures = await owner_of(log), []
-    runner = runner_of(owner, failures)
-    runner.start()
+    log, owner, runner, failures = await at_work()
     offer(runner, placed("O1", T0), placed("O2", T0 + MINUTE_MS), end=3)
     offer(runner, cancelled("O1", T0 + 1), end=1)
     await eventually(lambda: owner.processor.positions == [2, 1, 0, 0], "the records at hand")
@@ -145,10 +139,7 @@ async def test_an_owner_that_somebody_has_followed_knows_it_and_publishes_nothin
 
 @in_loop
 async def test_an_abandoned_runner_drops_what_is_not_durable_and_fails_nobody() -> None:
-    log = MemoryLog()
-    owner, failures = await owner_of(log), []
-    runner = runner_of(owner, failures)
-    runner.start()
+    log, owner, runner, failures = await at_work()
     offer(runner, placed("O1", T0), end=1)
     await runner.flush()
     offer(runner, placed("O2", T0 + MINUTE_MS), placed("O3", T0 + 2 * MINUTE_MS), end=3)
