@@ -21,6 +21,7 @@ def add_agents(app: faust.App, engine: Engine, topics: tuple[str, str, str, str]
     for name, topic in zip(NAMES, topics, strict=True):
 
         @app.agent(app.topic(topic, key_serializer="raw", value_serializer="raw"), name=name)
-        async def take(stream: StreamT[RecordBatch]) -> None:
-            async for batch in stream:
-                engine.offer(batch)
+        async def take(stream: StreamT[list[RecordBatch]]) -> None:
+            async for batches in stream:
+                for batch in batches:
+                    engine.offer(batch)

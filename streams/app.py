@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import socket
@@ -18,6 +17,7 @@ from mode import Service
 
 from streams.agents import add_agents
 from streams.codecs.policy_file import load_policies
+from streams.collector import Collector
 from streams.domain.policy import DEFAULT_POLICY, PolicySet
 from streams.engine.admin import check_topics, ensure_topics
 from streams.engine.engine import Engine
@@ -33,11 +33,6 @@ from streams.observability.metrics import Metrics
 from streams.observability.web import WebServer
 from streams.settings import Settings
 from streams.topics import topic_specs
-
-# State is millions of objects that stay, and next to none of them in cycles. With Python's own (700, 10, 10) a tenth of
-# the worker's time went into looking through them again and again. Cycles of the young are still found, and the old
-# generation is gone through once in a hundred million new objects.
-GC_THRESHOLDS = (50_000, 20, 100)
 
 # Libraries that say at level info what only their developers want to know.
 NOISY_LOGGERS = ("faust", "mode", "aiokafka", "asyncio")
@@ -131,11 +126,11 @@ def run_worker(settings: Settings) -> None:
     Raises UserError for what a user can mend; whatever else stopped the worker is raised as it was.
     """
     configure_logging(settings.log_level, settings.log_format, secrets=[settings.sasl_password])
-    gc.set_threshold(*GC_THRESHOLDS)
     _quieten(settings.log_level)
     policies = policies_of(settings)
     loop = _new_loop()
     asyncio.set_event_loop(loop)
+    Collector(loop).start()
     metrics, health = Metrics(), Health()
     web = WebServer(metrics, health, settings.web_host, settings.web_port)
     engine = Engine(settings, policies, metrics, health, wall_ms)

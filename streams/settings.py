@@ -131,9 +131,9 @@ class Settings:
     )
 
     flush_interval_ms: int = _setting(
-        1 * SECOND_MS,
+        250,
         values.duration(1, MINUTE_MS),
-        "Longest time between two flushes of changed state; ten times as long in a backlog.",
+        "Longest time between two flushes of changed state; forty times as long in a backlog.",
     )
     flush_bytes: int = _setting(
         # Kafka takes a flush whole, as one record batch: the producer's limit is 15 MB.

@@ -2,7 +2,7 @@
 
 What replaces what of Faust's consumer:
 
-- `_drain_messages`: takes `RecordBatch`es from the consumer thread and puts them on the streams' queues, with no await
+- `_drain_messages`: takes `RecordBatch`es from aiokafka and puts them on the streams' queues, with no await
   between the check that the session is current and the put. A *session* is one assignment; a batch fetched in an older
   one is thrown away, for every session sets its positions anew.
 - `commit`, acks: nothing. Offsets are committed by `commit_offsets` alone, for lag tools (SPEC 9.3 rests on the cuts).
@@ -12,8 +12,8 @@ What replaces what of Faust's consumer:
 The sequence at a rebalance (numbers are repeated in the code). aiokafka and Faust have the eager protocol only, in
 which all partitions are revoked and assigned anew; but nothing rests on the revocation (docs/adr/0011), so the session
 goes on until the assignment:
- (1) revocation, in aiokafka's thread: `app.on_rebalance_start()`; heartbeats go on meanwhile, and so does all else;
- (2) in the app's loop `hooks.on_rebalance(owned)` is awaited; the old generation is still valid for commits;
+ (1) revocation, told by aiokafka: `app.on_rebalance_start()`; heartbeats go on meanwhile, and so does all else;
+ (2) `hooks.on_rebalance(owned)` is awaited; the old generation is still valid for commits;
  (3) the group is joined anew (heartbeats pause). aiokafka still fetches for its old assignment, which is handed out;
  (4) assignment: the new generation's id is set on the app. From here on the old assignment's data is dead; what is kept
      is fetched for the new one from where it was left;
@@ -102,20 +102,13 @@ class BatchConsumer(Consumer):
         For lag tools and operators only: positions after a rebalance come from the hooks, so a failure costs nothing
         and is logged, not raised. After a crash the consumer has left the group already, and it is false as well.
         """
-        if self._thread.should_stop or self._thread.thread_loop.is_closed():
-            return False
-        call = self._thread.call_thread(self._thread.commit_quietly, dict(offsets), timeout_s)
-        try:
-            return bool(await asyncio.wait_for(call, timeout_s + 1.0))
-        except TimeoutError:
-            self.log.warning("Offsets not committed: the consumer thread didn't answer in %s s", timeout_s + 1.0)
-            return False
+        return not self._thread.should_stop and await self._thread.commit_quietly(offsets, timeout_s)
 
     def progress(self, tp: TP) -> Progress | None:
         """How far `tp` is read; None while it has no position, or before the broker's first answer about it."""
         return self._thread.progress(TP(*tp))
 
-    # -- asked by the consumer thread
+    # -- asked by the consumer "thread"
 
     def is_current(self, session: int) -> bool:
         """Whether data fetched in `session` may still be handed out."""
@@ -134,16 +127,15 @@ class BatchConsumer(Consumer):
                 session = self._session
                 if not self.is_current(session) or not self.owned:
                     # Asking nothing of it still tells aiokafka that this member is alive: an idle one can't rejoin.
-                    await self._thread.call_thread(self._thread.touch)
+                    await self._thread.touch()
                     await asyncio.sleep(SHORT_POLL_S)
                     continue
                 self._crowded = self._crowded_partitions()
                 timeout_s = SHORT_POLL_S if self._crowded else POLL_S
-                batches = await self._thread.call_thread(self._thread.take_batches, session, timeout_s)
-                for batch in batches:
-                    if not self.is_current(session):
-                        break
-                    self._hand_out(batch)
+                batches = await self._thread.take_batches(session, timeout_s)
+                if self.is_current(session):
+                    for together in _by_topic(batches):
+                        self._hand_out(together)
                 # The agents run now, before more is taken.
                 await asyncio.sleep(0)
         except (ConsumerStoppedError, asyncio.CancelledError):
@@ -152,21 +144,22 @@ class BatchConsumer(Consumer):
             raise
         except Exception as exc:
             if self.should_stop:
-                # Crashed before, and the thread with it: the first reason is the one to keep.
+                # Crashed before, and what fetches with it: the first reason is the one to keep.
                 return
             self.log.exception("Reading input failed")
             await self.crash(exc)
             raise
 
-    def _hand_out(self, batch: RecordBatch) -> None:
-        tp = batch.tp
-        timestamp_s = batch.timestamps[-1] / 1000.0 if batch.timestamps else 0.0
+    def _hand_out(self, batches: list[RecordBatch]) -> None:
+        """One event for all that was taken of a topic: what Faust does for an event costs more than a small batch."""
+        tp, last = batches[0].tp, batches[-1]
+        timestamp_s = last.timestamps[-1] / 1000.0 if last.timestamps else 0.0
         # A plain Message, not a ConsumerMessage: Faust neither tracks it nor acks it with the consumer.
         message = Message(
-            tp.topic, tp.partition, batch.start_offset, timestamp_s, 0, None, None, cast(Any, batch), None,
+            tp.topic, tp.partition, batches[0].start_offset, timestamp_s, 0, None, None, cast(Any, batches), None,
             tp=tp, generation_id=self.app.consumer_generation_id,
         )  # fmt: skip
-        event = self.app.create_event(None, cast(Any, batch), cast(Any, None), message)
+        event = self.app.create_event(None, cast(Any, batches), cast(Any, None), message)
         for channel in cast(Any, self.app.topics)._tp_index.get(tp, ()):
             message.incref()
             channel.queue.force_put_nowait(event)
@@ -203,7 +196,7 @@ class BatchConsumer(Consumer):
         changelogs = self.app.tables.changelog_topics
         self.owned = frozenset(TP(*tp) for tp in assigned if tp.topic not in changelogs)
         self._held &= self.owned
-        await self._thread.run(self._thread.begin_session())  # (7)
+        self._thread.begin_session()  # (7)
         self._open = True
         # Generations are numbered: nobody else can have had what this member had in the one before.
         gapless, self._generation = generation_id == self._generation + 1, generation_id
@@ -224,7 +217,7 @@ class BatchConsumer(Consumer):
         async def place(positions: Mapping[TP, int | None]) -> None:
             placed.update(positions)
             mine = {tp: offset for tp, offset in positions.items() if tp in owned}
-            await self._thread.run(self._thread.set_positions(session, mine))  # (9)
+            await self._thread.set_positions(session, mine)  # (9)
 
         try:
             _require_copartitioned(owned)
@@ -269,6 +262,13 @@ class BatchConsumer(Consumer):
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Nothing: the engine has a watchdog of its own."""
+
+
+def _by_topic(batches: list[RecordBatch]) -> Iterable[list[RecordBatch]]:
+    found: dict[str, list[RecordBatch]] = {}
+    for batch in batches:
+        found.setdefault(batch.topic, []).append(batch)
+    return found.values()
 
 
 def _require_copartitioned(owned: frozenset[TP]) -> None:

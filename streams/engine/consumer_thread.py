@@ -1,22 +1,22 @@
-"""The thread with the aiokafka consumer: fetches, takes batches, sets positions, commits."""
+"""The aiokafka consumer, for which Faust has a thread and we have none: fetches, sets positions, commits."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError, KafkaTimeoutError
 from aiokafka.structs import OffsetAndMetadata
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
 from streams.engine.batch import RecordBatch
 from streams.engine.fetch_pace import pace_fetches
 from streams.engine.fetched import FetchDrain, close_consumer, readable_end
 from streams.engine.hooks import Progress
+from streams.engine.one_loop import OneLoopConsumerThread
 from streams.engine.record_sets import accept_any_header_name
 from streams.errors import LogCut
 
@@ -33,12 +33,9 @@ RETRY_S = 0.5
 #: For leaving the group and closing connections when the app stops, s.
 STOP_TIMEOUT_S = 10.0
 
-Result = TypeVar("Result")
 
-
-class BatchConsumerThread(AIOKafkaConsumerThread):
-    """Everything here but `run`, `wake` and `progress` runs in the thread's own event loop, through `call_thread` or
-    `run`."""
+class BatchConsumerThread(OneLoopConsumerThread):
+    """See the module, and `one_loop`."""
 
     _drain: FetchDrain | None = None
 
@@ -80,33 +77,22 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             **cast("BatchTransport", transport).connection,
         )
 
-    def _stopped_set(self) -> None:
-        """After a crash the thread has ended by itself, perhaps before it is told to."""
-        try:
-            super()._stopped_set()
-        except RuntimeError:  # its loop is closed
-            self._stopped.set()
-
     async def on_thread_stop(self) -> None:
-        """Leave the group and close, in bounded time; mode would wait a minute for a thread that fails to stop."""
+        """Leave the group and close, in bounded time; mode would wait a minute for it."""
         if self._consumer is None:
             await super().on_thread_stop()
         else:
             await close_consumer(self._consumer, super().on_thread_stop(), STOP_TIMEOUT_S)
 
-    # -- called from the app's thread
-
-    async def run(self, what: Coroutine[Any, Any, Result]) -> Result:
-        """Run this in the thread's loop beside all else: `call_thread` does two things at a time, in a queue."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(what, self.thread_loop))
-
     def wake(self) -> None:
         """Let a waiting `take_batches` look again."""
-        if self._consumer is not None and not self.thread_loop.is_closed():
-            self.thread_loop.call_soon_threadsafe(self._wake_waiters)
+        if self._consumer is not None:
+            fetcher = self._consumer._fetcher
+            for waiter in list(fetcher._fetch_waiters):
+                fetcher._notify(waiter)
 
     def progress(self, tp: TP) -> Progress | None:
-        """See `BatchConsumer.progress`. Reads plain attributes of another thread's objects, no more."""
+        """See `BatchConsumer.progress`."""
         consumer = self._consumer
         fetcher = consumer._fetcher if consumer is not None else None
         if fetcher is None or not self._is_bound() or tp not in self._expected:
@@ -123,8 +109,6 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         subscription = self._ensure_consumer()._fetcher._subscriptions.subscription
         return subscription is not None and self._assignment is not None and subscription.assignment is self._assignment
 
-    # -- in the thread
-
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Fetch what was read before from where it was left, before aiokafka asks the group. Step (4), likewise."""
         consumer = self._ensure_consumer()
@@ -132,16 +116,11 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             consumer.seek(TopicPartition(*tp), self._expected[tp])
         await super().on_partitions_assigned(assigned, generation_id)
 
-    async def begin_session(self) -> None:
+    def begin_session(self) -> None:
         """A new assignment: none of its partitions has a position. Step (7) of `streams.engine.consumer`."""
         subscription = self._ensure_consumer()._fetcher._subscriptions.subscription
         self._assignment = subscription.assignment if subscription is not None else None
         self._read_before, self._expected = self._expected, {}
-
-    def _wake_waiters(self) -> None:
-        fetcher = self._ensure_consumer()._fetcher
-        for waiter in list(fetcher._fetch_waiters):
-            fetcher._notify(waiter)
 
     async def touch(self) -> None:
         """Count as a poll, so that aiokafka doesn't take this member for dead (aiokafka issue 1187)."""
@@ -278,7 +257,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             start = begin if offset is None else max(offset, begin)
             consumer.seek(TopicPartition(*tp), start)
             self._expected[TP(*tp)] = start
-        self._wake_waiters()
+        self.wake()
 
     async def _bounds(
         self, session: int, tps: list[TopicPartition]
@@ -304,7 +283,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             return False
         try:
             await asyncio.wait_for(consumer.commit(wanted), timeout_s)
-        except (KafkaError, IllegalStateError, TimeoutError) as exc:
+        except (KafkaError, IllegalStateError, ConsumerStoppedError, TimeoutError) as exc:
             self.log.warning("Offsets not committed: %r", exc)
             return False
         return True

@@ -5,7 +5,7 @@
      and acked. Now the cut is durable. If it did not land right after this writer's last batch, somebody else wrote:
      a higher epoch means that this worker has lost the partition; a lower one was a zombie's last gasp, and the keys
      it touched are written again in the next cut.
- (3) Transitions are published, then snapshots, and acked.
+ (3) Transitions and snapshots are published, side by side, and acked.
  (4) The positions may be committed to the group: `durable_positions`.
 
 The next flush begins after (3), so its meta row no longer holds these transitions. A crash between (2) and (3) leaves
@@ -266,16 +266,29 @@ class Flusher:
         self._stale |= between.stale_keys()
 
     async def publish(self, outbox: list[OutboxEntry], snapshots: list[Row]) -> None:
-        """Step (3): transitions in order, then snapshots. Raises a WriteError."""
-        if outbox:
-            records = transition_rows(outbox, self.topics.source)
-            await self._log.publish(self.topics.transitions, self.partition, records, self._wall())
-        if snapshots:
-            offsets = await self._log.publish(self.topics.snapshots, self.partition, snapshots, self._wall())
-            if offsets[-1] - offsets[0] + 1 != len(offsets) or offsets[0] != self._expected_snapshot:
-                await self._inspect_snapshots(offsets[-1])
-            self._expected_snapshot = offsets[-1] + 1
+        """Step (3): transitions in order, and snapshots, side by side. Raises a WriteError."""
+        if outbox and snapshots:
+            # Both end, whatever comes of one: nothing may go on behind the next owner's back.
+            ended = await asyncio.gather(
+                self._publish_transitions(outbox), self._publish_snapshots(snapshots), return_exceptions=True
+            )
+            for error in filter(None, ended):
+                raise error
+        elif outbox:
+            await self._publish_transitions(outbox)
+        elif snapshots:
+            await self._publish_snapshots(snapshots)
         self.outbox_stands = bool(outbox or snapshots)
+
+    async def _publish_transitions(self, outbox: list[OutboxEntry]) -> None:
+        records = transition_rows(outbox, self.topics.source)
+        await self._log.publish(self.topics.transitions, self.partition, records, self._wall())
+
+    async def _publish_snapshots(self, snapshots: list[Row]) -> None:
+        offsets = await self._log.publish(self.topics.snapshots, self.partition, snapshots, self._wall())
+        if offsets[-1] - offsets[0] + 1 != len(offsets) or offsets[0] != self._expected_snapshot:
+            await self._inspect_snapshots(offsets[-1])
+        self._expected_snapshot = offsets[-1] + 1
 
     async def look_for_others(self) -> None:
         """Look whether somebody else wrote rows or snapshots since our last; for an owner who has nothing to write.

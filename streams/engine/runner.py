@@ -34,7 +34,7 @@ DEAD_LETTERS_MAX = 2_000
 DEAD_LETTER_BYTES_MAX = 8_000_000
 # Flush intervals that changes are gathered for while there is a backlog: a row is then written once for many events of
 # its product, and after a crash the input of so many intervals, not of one, is read again.
-BACKLOG_INTERVALS = 10
+BACKLOG_INTERVALS = 40
 # How often an idle partition looks whether its clock may move, s: twice in SPEC 5's steps of a second.
 TICK_S = 0.5
 # How often an idle partition looks whether a zombie has written since, s.
@@ -192,10 +192,10 @@ class PartitionRunner:
                 self._wake.clear()
                 applied = self._apply()
                 await self._flush_if_due()
-                if applied:
-                    self._resume_if_low()
+                self._resume_if_low()
+                if applied >= SLICE_RECORDS:
                     await asyncio.sleep(0)
-                else:
+                else:  # all that can be applied now
                     await self._rest()
         except asyncio.CancelledError:
             raise
@@ -219,14 +219,11 @@ class PartitionRunner:
             await self._look_for_others()
         if self._has_changes() and self._flushing is None:
             timeout_s = min(timeout_s, max(0.0, self._flush_due_at() - monotonic()))
-        waiters: set[asyncio.Task[object]] = {asyncio.ensure_future(self._wake.wait())}
-        if self._flushing is not None:
-            waiters.add(self._flushing)
+        timer = asyncio.get_running_loop().call_later(timeout_s, self._wake.set)
         try:
-            await asyncio.wait(waiters, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            await self._wake.wait()  # a flush that ends wakes it, too
         finally:
-            for waiter in waiters - {self._flushing}:
-                waiter.cancel()
+            timer.cancel()
 
     async def _look_for_others(self) -> None:
         if monotonic() - self._looked_at >= LOOK_FOR_OTHERS_S:
@@ -287,8 +284,9 @@ class PartitionRunner:
                 asked.set_result(None)
 
     def _begin_flush(self) -> asyncio.Task[None]:
-        self._flushing = asyncio.create_task(self._send(self._prepare()))
-        return self._flushing
+        self._flushing = flushing = asyncio.create_task(self._send(self._prepare()))
+        flushing.add_done_callback(lambda _: self._wake.set())
+        return flushing
 
     def _prepare(self) -> Flush:
         cut, tally = self.processor.take()

@@ -139,6 +139,16 @@ PRIVATE_NAMES: tuple[tuple[str, str, str, str], ...] = (
     ("aiokafka.consumer.subscription_state", "TopicPartitionState", "highwater", "attribute"),
     ("aiokafka.consumer.subscription_state", "TopicPartitionState", "lso", "attribute"),
     ("aiokafka.consumer.subscription_state", "TopicPartitionState", "timestamp", "attribute"),
+    # Fetch requests: streams/engine/fetch_codec.py, fetch_pace.py
+    ("aiokafka.protocol.fetch", "FetchRequest", "__init__",
+     "(self, max_wait_time, min_bytes, max_bytes, isolation_level, topics, rack_id='')"),
+    ("aiokafka.protocol.fetch", "FetchRequest", "_max_wait_ms", "attribute"),
+    ("aiokafka.protocol.fetch", "FetchRequest", "_min_bytes", "attribute"),
+    ("aiokafka.protocol.fetch", "FetchRequest", "_max_bytes", "attribute"),
+    ("aiokafka.protocol.fetch", "FetchRequest", "_isolation_level", "attribute"),
+    ("aiokafka.protocol.fetch", "FetchRequest", "_topics", "attribute"),
+    ("aiokafka.protocol.fetch", "FetchRequest", "_rack_id", "attribute"),
+    ("aiokafka.protocol.fetch", "FetchRequest", "build", "(self, request_struct_class)"),
     # Record sets: streams/engine/record_sets.py, which stands in for MemoryRecords in aiokafka.consumer.fetcher
     ("aiokafka.record.memory_records", "_MemoryRecordsPy", "__init__", "(self, bytes_data)"),
     ("aiokafka.record.memory_records", "_MemoryRecordsPy", "has_next", "(self)"),
@@ -181,7 +191,13 @@ PRIVATE_NAMES: tuple[tuple[str, str, str, str], ...] = (
     ("faust.tables.manager", "TableManager", "_update_channels", "(self)"),
     ("mode.worker", "Worker", "_sentinel_task", "(self)"),
     ("mode.services", "Service", "_stopped", "attribute"),
+    # No thread: streams/engine/one_loop.py
     ("mode.threads", "QueueServiceThread", "call_thread", "(self, fun, *args, **kwargs)"),
-    ("mode.threads", "ServiceThread", "_stopped_set", "(self)"),
+    ("mode.threads", "ServiceThread", "__init__",
+     "(self, *, executor=None, loop=None, thread_loop=None, Worker=None, **kwargs)"),
+    ("mode.threads", "ServiceThread", "Worker", "attribute"),
+    ("mode.threads", "ServiceThread", "_serve", "(self)"),
+    ("mode.threads", "ServiceThread", "set_shutdown", "(self)"),
+    ("mode.threads", "ServiceThread", "_gather_remaining_tasks", "(self)"),
     ("mode.utils.queues", "FlowControlQueue", "force_put_nowait", "(self, item)"),
 )  # fmt: skip

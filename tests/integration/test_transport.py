@@ -118,8 +118,9 @@ def make_app(
 
         @app.agent(app.topic(name, key_serializer="raw", value_serializer="raw"), name=f"read-{name}")
         async def read(stream: Any) -> None:
-            async for batch in stream:
-                engine.offer(batch)
+            async for batches in stream:
+                for batch in batches:
+                    engine.offer(batch)
 
     return app
 
