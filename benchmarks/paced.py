@@ -8,8 +8,10 @@ before it is loaded first. The other events are of a trade that causes no transi
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -155,9 +157,21 @@ async def _send(
 ) -> None:
     begins_ms = time.time_ns() // 1_000_000 + 1_000 + plan.rate * plan.seconds // _MADE_PER_MS
     records = _records(plan, begins_ms)
-    lanes: dict[tuple[int, int], _Lane] = {}
     await asyncio.sleep(max(0.0, begins_ms / 1000 - time.time()))
     result.began = time.monotonic()
+    with _no_collections():
+        await _send_in_time(producer, topics, plan, records, result, enough)
+
+
+async def _send_in_time(
+    producer: AIOKafkaProducer,
+    topics: Sequence[str],
+    plan: Plan,
+    records: Sequence[tuple[int, str | None, SimulatedRecord]],
+    result: Paced,
+    enough: Callable[[], bool],
+) -> None:
+    lanes: dict[tuple[int, int], _Lane] = {}
     while result.events < len(records) and not enough():
         due = min(len(records), int((time.monotonic() - result.began) * plan.rate) + 1)
         triggered = []
@@ -177,6 +191,17 @@ async def _send(
     for lane in lanes.values():
         await lane.finish()
     result.ended = time.monotonic()
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Python's garbage collector would go through all the records now and then, and stop sender and reader for that."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class _Lane:

@@ -96,7 +96,7 @@ def _record(at: int, product: str, **fields: Any) -> SimulatedRecord:
 
 
 class Trade:
-    """Orders of many products, a few of them popular: placed, charged a fee, and shipped a while later.
+    """Orders of many products, whose popularity goes down as 1 / rank: placed, charged a fee, shipped a while later.
 
     It goes on as long as one asks, in whatever time one tells it. `products`: how many; `tag` keeps orders apart.
     """
@@ -104,7 +104,7 @@ class Trade:
     _OPEN = 1_000
 
     def __init__(self, products: int, tag: str, *, even: bool = False) -> None:
-        self._products, self._tag, self._power = products, tag, 1 if even else 2
+        self._products, self._tag, self._even = products, tag, even
         self._random = Random(SEED)
         self._orders = 0
         self._open: deque[tuple[str, str]] = deque()
@@ -116,9 +116,13 @@ class Trade:
 
     def _place(self, at: int) -> SimulatedRecord:
         self._orders += 1
-        product = product_id(int(self._products * self._random.random() ** self._power))
-        self._open.append((product, f"{self._tag}-{self._orders}"))
+        self._open.append((product_id(self._rank()), f"{self._tag}-{self._orders}"))
         return placed(*self._open[-1], at)
+
+    def _rank(self) -> int:
+        if self._even:
+            return int(self._products * self._random.random())
+        return int(self._products ** self._random.random()) - 1
 
     def _charge(self, at: int) -> SimulatedRecord:
         return fee(*self._open[-1], at)

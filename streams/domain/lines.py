@@ -77,7 +77,7 @@ class Line:
         self.threatens = False
         self.wake_at: int | None = None
         self.many: ManyFacts | None = None
-        if self.facts:
+        if self.facts and not self._is_plain():
             self._derive()
 
     def add(self, fact: Fact) -> bool:
@@ -104,6 +104,24 @@ class Line:
             self._derive_from(self.many)
         else:
             self._derive()
+        return True
+
+    def _is_plain(self) -> bool:
+        """Whether it was placed, and perhaps shipped, and no more; then what follows from that is set.
+
+        Most lines are so, and are read by the thousand when products wake.
+        """
+        facts = self.facts
+        kind, placed_at, _, ship_by = facts[0]
+        if kind != PLACED or len(facts) > 2 or (len(facts) == 2 and facts[1][0] != SHIPPED):
+            return False
+        self.placed_at = self.last_fact_at = placed_at
+        self.ship_by = ship_by  # type: ignore[assignment]
+        self.counts = True
+        if len(facts) == 2:
+            self.shipped_at = shipped_at = facts[1][1]
+            if shipped_at > placed_at:
+                self.last_fact_at = shipped_at
         return True
 
     def _derive(self) -> None:

@@ -9,7 +9,7 @@ looked at next, and `catch_up` brings its counters up to any later clock.
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from streams.domain.attributes import Attribute, later
 from streams.domain.buckets import ONE_FEE, ONE_HIGH_FEE, ONE_LATE
@@ -275,16 +275,22 @@ class Product(Counters):
     def restore(self, book: Rulebook) -> None:
         """Rebuild what is derived, once `lines`, `buckets` and the rest were set from a row."""
         self.threats = 0
-        for line in self.lines.values():
+        as_of, agenda = self.as_of, self.agenda
+        for key, line in self.lines.items():
             ship_by = line.ship_by
-            passed = ship_by is not None and self.as_of > ship_by
             line.placed_share = line.share_of_placed()
             once_due = line.share_once_due()
-            line.due_share = once_due if passed else 0
-            line.threatens = not passed and bool(once_due & ONE_LATE)
-            self.threats += line.threatens
-            line.wake_at = None
-            self._schedule(book, line, self.as_of)
+            if ship_by is not None and as_of <= ship_by:
+                at = ship_by
+                if once_due & ONE_LATE:
+                    line.threatens = True
+                    self.threats += 1
+            else:
+                line.due_share = once_due
+                at = line.forgotten_after(book.allowed_lateness_ms, book.retention_ms)
+            line.wake_at = at
+            agenda.append((at, key))
+        heapify(agenda)
         self.retotal()
 
 

@@ -53,7 +53,8 @@ def test_quick_mode_gives_figures_and_ratios(broker: EmbeddedBroker, tmp_path: P
         assert {"cpu_s", "peak_rss_mb"} <= row["medians"].keys()
         assert len(row["runs"]) == 1
         assert row["medians"][headline] is not None
-        assert not row["medians"].get("never_came"), "transitions are missing"
+        if row["subject"] == OURS:  # plain Faust may lose one in a rebalance
+            assert not row["medians"].get("never_came"), "transitions are missing"
     assert found["ratios"]
 
 
