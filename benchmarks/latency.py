@@ -10,6 +10,8 @@ from benchmarks.paced import Plan, pace, percentile, prepare
 
 RUNS = 3
 RATES = (2_000, 20_000)
+# In a market one event in some 200 causes a transition.
+EVENTS_PER_TRANSITION = 200
 
 
 def run(bench: Bench) -> Result:
@@ -17,7 +19,7 @@ def run(bench: Bench) -> Result:
     result = Result("latency")
     rates = (200,) if bench.quick else RATES
     for rate in rates:
-        case, plan = f"{rate:,} events/s", Plan(rate, bench.size(20, 3), bench.size(100, 20))
+        case, plan = f"{rate:,} events/s", Plan(rate, bench.size(40, 3), bench.size(rate // EVENTS_PER_TRANSITION, 20))
         for _ in bench.times(RUNS):
             result.add(case, OURS, _measure(bench, OURS, plan))
             if rate == rates[0]:  # plain Faust could not follow at the higher rate
