@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, Protocol, cast, get_args
 
@@ -87,6 +87,7 @@ class PartitionProcessor:
         self.queues = [TopicQueue() for _ in range(TOPIC_COUNT)]
         self.tally = Tally()
         self._merged: Merged | None = None
+        self._advancing: Iterator[None] | None = None
         self.horizon: Callable[[], Sequence[int | None]] = lambda: [wall()] * TOPIC_COUNT
         self._wall = wall
 
@@ -124,18 +125,62 @@ class PartitionProcessor:
     # -- work
 
     def run(self, max_records: int) -> int:
-        """Apply up to about `max_records` records, in order, as far as they are at hand; how many were applied."""
+        """Apply up to about `max_records` records, in order, as far as they are at hand; how many were applied.
+
+        `max_records` as well if the clock was moved on by a step, to where a policy takes effect, and is not there yet.
+        """
         applied = 0
         while applied < max_records:
+            if self._advancing is not None:
+                self._step()
+                if self._advancing is not None:
+                    return max_records
             if self._merged is None or not self._merged.goes_on(self.queues):
                 self._merged = merge(self.queues)
                 if self._merged is None:
                     break
-            taken = self._merged.take(max_records - applied)
+            taken = self._before_a_policy(self._merged, self._merged.take(max_records - applied))
             self._apply(self._merged, taken)
             self._merged.applied(self.queues, taken)
             applied += len(taken)
         return applied
+
+    @property
+    def is_advancing(self) -> bool:
+        """Whether the clock is on its way: a policy takes effect, on so many products that others have their turn."""
+        return self._advancing is not None
+
+    def _advance_in_steps(self, to: int) -> None:
+        if self.partition.clock is not None:
+            self._advancing = self.partition.advancing(to)
+            self._step()
+
+    def _step(self) -> None:
+        assert self._advancing is not None
+        if next(self._advancing, self) is self:
+            self._advancing = None
+
+    def _arrive(self) -> None:
+        while self._advancing is not None:
+            self._step()
+
+    def _before_a_policy(self, merged: Merged, taken: Sequence[int]) -> Sequence[int]:
+        """The records that come before a policy takes effect; if none do, the clock is on its way to the first."""
+        clock = self.partition.clock
+        effective = None if clock is None else self.partition.book.policies.next_effective_time(clock)
+        if effective is None:
+            return taken
+        limit = None if self.clock_mode == "event" else self._wall_limit()
+        for number, index in enumerate(taken):
+            record = merged.events[index]
+            if type(record) not in TAG_OF_TYPE:
+                continue
+            to = cast(InputEvent, record).occurred_at if limit is None else min(merged.timestamps[index], limit)
+            if to >= effective:
+                if number == 0:
+                    self._advance_in_steps(to)
+                return taken[:number]
+        return taken
 
     def _apply(self, merged: Merged, taken: Sequence[int]) -> None:
         """Apply records in order, and count them by outcome."""
@@ -190,8 +235,8 @@ class PartitionProcessor:
 
     def tick(self) -> None:
         """Let the wall clock move on with no record, if all input is applied."""
-        if self.clock_mode == "wall" and self.read_to_end:
-            self.advance(self._wall_limit())
+        if self.clock_mode == "wall" and self._advancing is None and self.read_to_end:
+            self._advance_in_steps(self._wall_limit())
 
     def _skip(self, type_name: str, batch: RecordBatch, index: int) -> str:
         if type_name != CLOCK_ADVANCED_TYPE or self.clock_mode != "event":
@@ -205,6 +250,7 @@ class PartitionProcessor:
 
     def advance(self, to: int) -> None:
         """Move the clock on with no record, unless there was none yet: the first accepted record sets it."""
+        self._arrive()
         if self.partition.clock is not None:
             self.partition.advance(to)
 
@@ -216,6 +262,7 @@ class PartitionProcessor:
     # -- output
 
     def take(self) -> tuple[Cut, Tally]:
-        """What changed, and what happened, since this was last called."""
+        """What changed, and what happened, since this was last called; a clock that is on its way gets there first."""
+        self._arrive()
         tally, self.tally = self.tally, Tally()
         return self.partition.take_cut(), tally

@@ -146,7 +146,10 @@ class PartitionRunner:
         return not self.failed
 
     async def flush(self) -> None:
-        """Wait until all that is applied by now is durable and published, or the runner has failed. Work goes on."""
+        """Wait until all that is applied by now is durable and published, or the runner has failed. Work goes on.
+
+        While a policy takes effect nothing can be cut, and this returns at once.
+        """
         if self._flush_asked is None:
             self._flush_asked = asyncio.get_running_loop().create_future()
         await self._grant(self._flush_asked)
@@ -210,7 +213,7 @@ class PartitionRunner:
         if applied:
             self._metrics.applied(monotonic() - began)
         self.processor.tick()
-        return applied
+        return SLICE_RECORDS if self.processor.is_advancing else applied
 
     async def _rest(self) -> None:
         """Wait for input, for the next tick, or for the time of the next flush."""
@@ -240,6 +243,8 @@ class PartitionRunner:
     # -- flushing
 
     def _has_changes(self) -> bool:
+        if self.processor.is_advancing:
+            return False  # none that could be cut
         clock_moved = self.processor.partition.clock != self._flushed_clock
         return self.flusher.has_news(self.processor) or (clock_moved and monotonic() - self._flushed_at >= CLOCK_CUT_S)
 

@@ -20,7 +20,8 @@ from tests.core.scene import DAY_MS, HOUR_MS, T0
 def event(type_: str, at: int, timestamp_ms: int | None = None, **fields: Any) -> InputRecord:
     body = {"type": type_, "event_id": f"{type_} {at} {fields}", "product_id": "P1", "occurred_at": at, **fields}
     topic = TOPIC_OF_TYPE.get(type_, 0)
-    return InputRecord(topic, at if timestamp_ms is None else timestamp_ms, b"P1", json.dumps(body).encode())
+    key = str(body["product_id"]).encode()
+    return InputRecord(topic, at if timestamp_ms is None else timestamp_ms, key, json.dumps(body).encode())
 
 
 def placed(order: str, at: int, timestamp_ms: int | None = None, **fields: Any) -> InputRecord:
