@@ -267,28 +267,17 @@ class Flusher:
 
     async def publish(self, outbox: list[OutboxEntry], snapshots: list[Row]) -> None:
         """Step (3): transitions in order, and snapshots, side by side. Raises a WriteError."""
-        if outbox and snapshots:
-            # Both end, whatever comes of one: nothing may go on behind the next owner's back.
-            ended = await asyncio.gather(
-                self._publish_transitions(outbox), self._publish_snapshots(snapshots), return_exceptions=True
-            )
-            for error in filter(None, ended):
-                raise error
-        elif outbox:
-            await self._publish_transitions(outbox)
-        elif snapshots:
-            await self._publish_snapshots(snapshots)
-        self.outbox_stands = bool(outbox or snapshots)
-
-    async def _publish_transitions(self, outbox: list[OutboxEntry]) -> None:
+        if not (outbox or snapshots):
+            self.outbox_stands = False
+            return
         records = transition_rows(outbox, self.topics.source)
-        await self._log.publish(self.topics.transitions, self.partition, records, self._wall())
-
-    async def _publish_snapshots(self, snapshots: list[Row]) -> None:
-        offsets = await self._log.publish(self.topics.snapshots, self.partition, snapshots, self._wall())
-        if offsets[-1] - offsets[0] + 1 != len(offsets) or offsets[0] != self._expected_snapshot:
-            await self._inspect_snapshots(offsets[-1])
-        self._expected_snapshot = offsets[-1] + 1
+        outputs = ((self.topics.transitions, records), (self.topics.snapshots, snapshots))
+        _, offsets = await self._log.publish_all(self.partition, outputs, self._wall())
+        if snapshots:
+            if offsets[-1] - offsets[0] + 1 != len(offsets) or offsets[0] != self._expected_snapshot:
+                await self._inspect_snapshots(offsets[-1])
+            self._expected_snapshot = offsets[-1] + 1
+        self.outbox_stands = True
 
     async def look_for_others(self) -> None:
         """Look whether somebody else wrote rows or snapshots since our last; for an owner who has nothing to write.

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from streams.engine.batch import RecordBatch
 from streams.engine.ends import LogEnds
 from streams.engine.log_reader import read_partition
 from streams.engine.log_writer import AtomicWriter, Row
 from streams.engine.patience import RETRY_S, Patience, passes
+from streams.engine.tasks import side_by_side
+
+Outputs: TypeAlias = Sequence[tuple[str, Sequence[Row]]]
+"""Rows by topic; there may be none of one."""
 
 
 class Log(Protocol):
@@ -22,6 +26,9 @@ class Log(Protocol):
 
     async def publish(self, topic: str, partition: int, rows: Sequence[Row], timestamp_ms: int) -> list[int]:
         """Append rows in order, in as many batches as needed; their offsets, once all are acked."""
+
+    async def publish_all(self, partition: int, outputs: Outputs, timestamp_ms: int) -> list[list[int]]:
+        """`publish` to several topics, side by side; the offsets of each. Raises once all have ended, what one did."""
 
     def read(self, topic: str, partition: int, start: int, end: int | None = None) -> AsyncIterator[RecordBatch]:
         """What is in a partition from `start` up to `end`, or else up to its present end."""
@@ -46,6 +53,10 @@ class KafkaLog:
     async def publish(self, topic: str, partition: int, rows: Sequence[Row], timestamp_ms: int) -> list[int]:
         """As `Log`."""
         return await self._writer.publish(topic, partition, rows, timestamp_ms)
+
+    async def publish_all(self, partition: int, outputs: Outputs, timestamp_ms: int) -> list[list[int]]:
+        """As `Log`."""
+        return await side_by_side(self.publish(topic, partition, rows, timestamp_ms) for topic, rows in outputs)
 
     async def read(self, topic: str, partition: int, start: int, end: int | None = None) -> AsyncIterator[RecordBatch]:
         """As `Log`."""

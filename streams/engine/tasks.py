@@ -1,10 +1,12 @@
-"""Ending tasks for certain."""
+"""Ending tasks for certain, and waiting for several."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
 
 # How long a cancelled task may take before it is cancelled once more, s.
 AGAIN_S = 0.2
@@ -22,3 +24,12 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
         for task in left:
             task.cancel()
         _, left = await asyncio.wait(left, timeout=AGAIN_S)
+
+
+async def side_by_side(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What they return; raises what the first of them has raised, once all have ended: nothing goes on unseen."""
+    ended = await asyncio.gather(*coroutines, return_exceptions=True)
+    for result in ended:
+        if isinstance(result, BaseException):
+            raise result
+    return cast(list[T], ended)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from streams.engine.batch import Headers, RecordBatch
 from streams.engine.flush import Fenced
+from streams.engine.kafka_log import Outputs
 from streams.engine.log_writer import Row, WriteError, WriteUnavailable
 
 Place = tuple[str, int]
@@ -162,6 +163,14 @@ class FakeLog:
             base = await self.append(topic, partition, chunk, timestamp_ms)
             offsets.extend(range(base, base + len(chunk)))
             start += len(chunk)
+        return offsets
+
+    async def publish_all(self, partition: int, outputs: Outputs, timestamp_ms: int) -> list[list[int]]:
+        """As `Log`: one after the other, in any order."""
+        offsets: list[list[int]] = [[] for _ in outputs]
+        for index in self._random.sample(range(len(outputs)), len(outputs)):
+            topic, rows = outputs[index]
+            offsets[index] = await self.publish(topic, partition, rows, timestamp_ms)
         return offsets
 
     async def read(self, topic: str, partition: int, start: int, end: int | None = None) -> AsyncIterator[RecordBatch]:

@@ -23,10 +23,12 @@ from streams.engine.batch import RecordBatch
 from streams.engine.changelog import LogState
 from streams.engine.cut import OutputTopics
 from streams.engine.flush import Fenced, Flusher
+from streams.engine.kafka_log import Outputs
 from streams.engine.log_writer import BatchTooLarge, Row, WriteUnavailable
 from streams.engine.processor import DeadLetter, PartitionProcessor, Tally
 from streams.engine.restore import Restored, restore_partition
 from streams.engine.takeover import recover
+from streams.engine.tasks import side_by_side
 from tests.core.scene import STOCK, T0, Scene, policy
 from tests.integration.waiting import in_loop
 
@@ -60,6 +62,9 @@ class MemoryLog:
         if any(cuts.row_size(row) > LIMIT for row in rows):
             raise BatchTooLarge(topic)
         return [await self.append(topic, partition, [row], timestamp_ms) for row in rows]
+
+    async def publish_all(self, partition: int, outputs: Outputs, timestamp_ms: int) -> list[list[int]]:
+        return await side_by_side(self.publish(topic, partition, rows, timestamp_ms) for topic, rows in outputs)
 
     async def read(self, topic: str, partition: int, start: int, end: int | None = None) -> AsyncIterator[RecordBatch]:
         stop = len(self.topics[topic]) if end is None else end
