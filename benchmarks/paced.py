@@ -131,7 +131,8 @@ async def pace(
         await consumer.seek_to_end(*tps)
         reading = asyncio.create_task(_read(consumer, result))
         try:
-            await _send(producer, settings.input_topics, plan, result, enough)
+            with _no_collections():
+                await _send(producer, settings.input_topics, plan, result, enough)
             async with asyncio.timeout(_LAST_S):
                 while result.lost:
                     await asyncio.sleep(_TICK_S)
@@ -159,18 +160,6 @@ async def _send(
     records = _records(plan, begins_ms)
     await asyncio.sleep(max(0.0, begins_ms / 1000 - time.time()))
     result.began = time.monotonic()
-    with _no_collections():
-        await _send_in_time(producer, topics, plan, records, result, enough)
-
-
-async def _send_in_time(
-    producer: AIOKafkaProducer,
-    topics: Sequence[str],
-    plan: Plan,
-    records: Sequence[tuple[int, str | None, SimulatedRecord]],
-    result: Paced,
-    enough: Callable[[], bool],
-) -> None:
     lanes: dict[tuple[int, int], _Lane] = {}
     while result.events < len(records) and not enough():
         due = min(len(records), int((time.monotonic() - result.began) * plan.rate) + 1)

@@ -77,7 +77,7 @@ class Line:
         self.threatens = False
         self.wake_at: int | None = None
         self.many: ManyFacts | None = None
-        if self.facts and not self._is_plain():
+        if self.facts and not self._derive_plainly():
             self._derive()
 
     def add(self, fact: Fact) -> bool:
@@ -93,11 +93,8 @@ class Line:
             if not self.many.add(fact):
                 return False
         facts.append(fact)
-        if len(facts) == 1 and fact[0] == PLACED:
-            # By far the most frequent case, and derived in full from this one fact.
-            self.placed_at = self.last_fact_at = fact[1]
-            self.ship_by = fact[3]  # type: ignore[assignment]
-            self.counts = True
+        if self._derive_plainly():
+            pass
         elif fact[0] == SHIPPED and self.shipped_at is not None and self.shipped_at <= fact[1] <= self.last_fact_at:
             pass  # a later scan of what is shipped already says nothing
         elif self.many is not None:
@@ -106,8 +103,8 @@ class Line:
             self._derive()
         return True
 
-    def _is_plain(self) -> bool:
-        """Whether it was placed, and perhaps shipped, and no more; then what follows from that is set.
+    def _derive_plainly(self) -> bool:
+        """As `_derive`, if it was placed, and then perhaps shipped, and no more; False, with nothing done, if not.
 
         Most lines are so, and are read by the thousand when products wake.
         """

@@ -175,11 +175,7 @@ class Product(Counters):
 
     def _schedule(self, book: Rulebook, line: Line, now: int) -> None:
         """Put the line on the agenda for when it comes due, or else when it may be forgotten."""
-        if _awaits(line, now):
-            at = line.ship_by
-            assert at is not None
-        else:
-            at = line.forgotten_after(book.allowed_lateness_ms, book.retention_ms)
+        at = _wakes_at(book, line, now)
         if line.wake_at is None or at < line.wake_at:
             line.wake_at = at
             heappush(self.agenda, (at, line.key))
@@ -277,18 +273,14 @@ class Product(Counters):
         self.threats = 0
         as_of, agenda = self.as_of, self.agenda
         for key, line in self.lines.items():
-            ship_by = line.ship_by
             line.placed_share = line.share_of_placed()
             once_due = line.share_once_due()
-            if ship_by is not None and as_of <= ship_by:
-                at = ship_by
-                if once_due & ONE_LATE:
-                    line.threatens = True
-                    self.threats += 1
-            else:
+            if not _awaits(line, as_of):
                 line.due_share = once_due
-                at = line.forgotten_after(book.allowed_lateness_ms, book.retention_ms)
-            line.wake_at = at
+            elif once_due & ONE_LATE:
+                line.threatens = True
+                self.threats += 1
+            line.wake_at = at = _wakes_at(book, line, as_of)
             agenda.append((at, key))
         heapify(agenda)
         self.retotal()
@@ -301,3 +293,11 @@ def _value(attribute: Attribute | None) -> str | None:
 def _awaits(line: Line, now: int) -> bool:
     """Whether the line's ship_by is still to pass."""
     return line.ship_by is not None and now <= line.ship_by
+
+
+def _wakes_at(book: Rulebook, line: Line, now: int) -> int:
+    """When the line comes due, or else when it may be forgotten."""
+    ship_by = line.ship_by
+    if ship_by is not None and now <= ship_by:
+        return ship_by
+    return line.forgotten_after(book.allowed_lateness_ms, book.retention_ms)

@@ -51,9 +51,9 @@ if TYPE_CHECKING:
 POLL_S = 0.5
 #: While some queue is crowded or the gate is shut, s.
 SHORT_POLL_S = 0.02
-#: A topic is not fetched while a stream of it has so many batches queued. Agents hand batches on without waiting, so a
+#: A topic is not fetched while a stream of it has so many fetches queued. Agents hand batches on without waiting, so a
 #: queue is nearly always empty; this only bounds memory when the event loop is late.
-MAX_QUEUED_BATCHES = 16
+MAX_QUEUED_FETCHES = 16
 
 
 class BatchConsumer(Consumer):
@@ -167,7 +167,7 @@ class BatchConsumer(Consumer):
     def _crowded_partitions(self) -> frozenset[TP]:
         index = cast(Any, self.app.topics)._tp_index
         return frozenset(
-            tp for tp in self.owned if any(channel.queue.qsize() >= MAX_QUEUED_BATCHES for channel in index.get(tp, ()))
+            tp for tp in self.owned if any(channel.queue.qsize() >= MAX_QUEUED_FETCHES for channel in index.get(tp, ()))
         )
 
     # -- rebalances

@@ -8,12 +8,16 @@ aiokafka takes care as ever.
 from __future__ import annotations
 
 from io import BytesIO
+from operator import attrgetter
 from struct import Struct
 from typing import Any
 
 from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v11, FetchResponse_v11
 
 _REQUEST_HEAD = Struct(">iiiibiii")  # up to the number of topics
+_head_of = attrgetter(
+    "replica_id", "max_wait_time", "min_bytes", "max_bytes", "isolation_level", "session_id", "session_epoch"
+)
 _REQUEST_PARTITION = Struct(">iiqqi")
 _RESPONSE_HEAD = Struct(">ihii")  # up to the number of topics
 _PARTITION_HEAD = Struct(">ihqqqi")  # up to the number of aborted transactions
@@ -73,15 +77,12 @@ class QuickFetchRequestV11(FetchRequest_v11):  # type: ignore[misc]  # aiokafka 
 
     def encode(self) -> bytes:
         """The bytes of the request, without its header."""
-        fields: dict[str, Any] = self.__dict__
-        head = ("replica_id", "max_wait_time", "min_bytes", "max_bytes", "isolation_level", "session_id",
-                "session_epoch")  # fmt: skip
-        parts = [_REQUEST_HEAD.pack(*(fields[name] for name in head), len(fields["topics"]))]
-        for topic, partitions in fields["topics"]:
+        parts = [_REQUEST_HEAD.pack(*_head_of(self), len(self.topics))]
+        for topic, partitions in self.topics:
             name = topic.encode()
             parts += (_INT16.pack(len(name)), name, _INT32.pack(len(partitions)))
             parts += [_REQUEST_PARTITION.pack(*partition) for partition in partitions]
-        rack_id = fields["rack_id"].encode()
+        rack_id = self.rack_id.encode()
         parts += (_INT32.pack(0), _INT16.pack(len(rack_id)), rack_id)  # no forgotten topics
         return b"".join(parts)
 

@@ -170,12 +170,12 @@ class PartitionProcessor:
         effective = None if clock is None else self.partition.book.policies.next_effective_time(clock)
         if effective is None:
             return taken
-        limit = None if self.clock_mode == "event" else self._wall_limit()
-        for number, index in enumerate(taken):
-            record = merged.events[index]
-            if type(record) not in TAG_OF_TYPE:
-                continue
-            to = cast(InputEvent, record).occurred_at if limit is None else min(merged.timestamps[index], limit)
+        told = [number for number, index in enumerate(taken) if type(merged.events[index]) in TAG_OF_TYPE]
+        clocks = self._clocks(
+            [cast(InputEvent, merged.events[taken[number]]) for number in told],
+            [merged.timestamps[taken[number]] for number in told],
+        )
+        for number, to in zip(told, clocks, strict=True):
             if to >= effective:
                 if number == 0:
                     self._advance_in_steps(to)
@@ -205,17 +205,19 @@ class PartitionProcessor:
 
     def _tell(self, events: list[InputEvent], timestamps: list[int]) -> Counter[type]:
         """Apply events; of those that had another outcome than APPLIED, which are counted here, how many by type."""
-        if self.clock_mode == "event":
-            clocks = [event.occurred_at for event in events]
-        else:
-            # On a wall clock, a record that is next in order is the least unread one of all that are at hand, so the
-            # clock may come to its timestamp, but not beyond it.
-            limit = self._wall_limit()
-            clocks = [timestamp if timestamp < limit else limit for timestamp in timestamps]
-        others = self.partition.tell(events, clocks)
+        others = self.partition.tell(events, self._clocks(events, timestamps))
         for event, outcome in others:
             self.tally.outcomes[TAG_OF_TYPE[type(event)], outcome] += 1
         return Counter(type(event) for event, _ in others)
+
+    def _clocks(self, events: list[InputEvent], timestamps: list[int]) -> list[int]:
+        """To where the clock moves before each of the events, which come next."""
+        if self.clock_mode == "event":
+            return [event.occurred_at for event in events]
+        # On a wall clock, a record that is next in order is the least unread one of all that are at hand, so the
+        # clock may come to its timestamp, but not beyond it.
+        limit = self._wall_limit()
+        return [timestamp if timestamp < limit else limit for timestamp in timestamps]
 
     def _refuse(self, refused: Refused, topic: int, chunk: Chunk, index: int) -> None:
         self.tally.outcomes["", REFUSED] += 1
