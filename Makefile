@@ -81,7 +81,7 @@ docs: $(STAMP) ## Make the generated pages anew
 .PHONY: lock
 lock: ## Lock the dependencies anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra embedded --group dev pyproject.toml -o requirements.lock
+		--extra embedded --extra serve --group dev pyproject.toml -o requirements.lock
 
 .PHONY: clean
 clean: ## Remove the environment and what tools leave behind

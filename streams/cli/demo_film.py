@@ -11,7 +11,7 @@ from typing import Protocol, Self
 import click
 
 from streams.cli.transition_lines import transition_line
-from streams.cli.views import TransitionView
+from streams.codecs.output_views import TransitionView
 from streams.domain.transitions import STATUS_NAMES
 from streams.settings import DAY_MS
 from streams.testing.market import Market

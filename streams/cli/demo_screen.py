@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.cli.demo_film import Film
-from streams.cli.views import COLOURS, TransitionView, shown, shown_time, why
+from streams.cli.views import COLOURS, shown, shown_time, why
+from streams.codecs.output_views import TransitionView
 
 _REFRESH_PER_S = 8
 # Title, bar, events, products, and the blank lines between; the table's head and rule; the line of the cursor.

@@ -15,7 +15,8 @@ import click
 from streams.cli.demo_film import Film
 from streams.cli.demo_play import Outcome
 from streams.cli.transition_lines import change_words, status_word
-from streams.cli.views import CHANGE_WIDTH, TransitionView, shown_time, why
+from streams.cli.views import CHANGE_WIDTH, shown_time, why
+from streams.codecs.output_views import TransitionView
 from streams.settings import Settings
 
 _PATH = ["at_risk", "impacted", "at_risk", "resolved"]

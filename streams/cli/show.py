@@ -11,7 +11,8 @@ import click
 from streams.cli.client_log import client_log
 from streams.cli.options import broker_option, config_option
 from streams.cli.transition_lines import transition_line, wants_colour
-from streams.cli.views import decode_snapshot, shown
+from streams.cli.views import shown
+from streams.codecs.output_views import decode_snapshot
 from streams.errors import UserError
 from streams.settings import Settings
 from streams.settings_load import load_settings

@@ -12,16 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from streams.cli.views import (
-    COLOURS,
-    EvidenceView,
-    ImpressionsView,
-    ReasonView,
-    SnapshotView,
-    percent,
-    shown,
-    shown_time,
-)
+from streams.cli.views import COLOURS, percent, shown, shown_time
+from streams.codecs.output_views import EvidenceView, ImpressionsView, ReasonView, SnapshotView
 
 _EVIDENCE_SHOWN = 3
 _CHART_HEIGHT = 4

@@ -12,7 +12,7 @@ import click
 from streams.cli.client_log import client_log
 from streams.cli.options import broker_option, config_option
 from streams.cli.transition_lines import transition_line, wants_colour
-from streams.cli.views import TransitionView
+from streams.codecs.output_views import TransitionView
 from streams.domain.transitions import STATUS_NAMES
 from streams.settings import Settings
 from streams.settings_load import load_settings

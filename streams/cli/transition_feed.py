@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.cli.views import TransitionView, decode_transition
+from streams.codecs.output_views import TransitionView, decode_transition
 from streams.engine.admin import TopicSpec, check_topics
 from streams.engine.partitioning import partition_of
 from streams.errors import UserError

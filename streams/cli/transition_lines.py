@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from streams.cli.views import CHANGE_WIDTH, COLOURS, TransitionView, shown, shown_time, why
+from streams.cli.views import CHANGE_WIDTH, COLOURS, shown, shown_time, why
+from streams.codecs.output_views import TransitionView
 
 _PRODUCT_WIDTH = 8
 _SELLER_WIDTH = 6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.cli.views import SnapshotView, TransitionView, decode_snapshot, decode_transition
+from streams.codecs.output_views import SnapshotView, TransitionView, decode_snapshot, decode_transition
 from streams.codecs.outputs import encode_snapshot, encode_transition
 from streams.domain.policy import METRICS
 from streams.domain.transitions import Evidence, MetricNumbers, Reason, Snapshot, Transition

@@ -16,7 +16,7 @@ from streams.cli.demo_screen import LiveScreen, _Picture
 from streams.cli.demo_settings import demo_environment
 from streams.cli.demo_summary import choose_story, print_next_steps, print_summary, top_reasons, wrapped
 from streams.cli.demo_worker import Counts, DemoWorker
-from streams.cli.views import TransitionView
+from streams.codecs.output_views import TransitionView
 from streams.errors import UserError
 from streams.settings import DAY_MS
 from streams.settings_load import load_settings

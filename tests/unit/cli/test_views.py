@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from streams.cli.views import decode_snapshot, decode_transition, percent, shown, shown_time, why
+from streams.cli.views import percent, shown, shown_time, why
+from streams.codecs.output_views import decode_snapshot, decode_transition
 from tests.unit.cli.examples import reason, snapshot, snapshot_value, transition
 
 
