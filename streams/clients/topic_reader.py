@@ -1,0 +1,142 @@
+"""Reads whole topics without a consumer group: whoever reads keeps the offsets beside what it made of the records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from streams.engine.admin import TopicSpec, check_topics
+from streams.engine.record_sets import accept_any_header_name
+from streams.errors import BrokerUnreachable, LogCut
+from streams.settings import Settings
+
+CONNECT_TIMEOUT_S = 10.0
+#: Most records in one answer of `read`: what is done with them is done at one go, in one transaction for instance.
+MAX_RECORDS = 2_000
+_ASK_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What was read of one partition: its records in order, and the offset at which to go on."""
+
+    partition: TopicPartition
+    records: Sequence[Any]
+    next_offset: int
+
+
+class TopicReader:
+    """All partitions of some topics, as an async context manager.
+
+    Raises UserError, on entering, if there is no broker or one of the topics is missing. After that a broker that does
+    not answer is waited for: `read` gives nothing meanwhile.
+    """
+
+    def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._consumer: Any = None
+        self.partitions: list[TopicPartition] = []
+        """All partitions of the topics, in the topics' order."""
+
+    async def __aenter__(self) -> Self:
+        connection = self._settings.kafka_kwargs()
+        for topic in self._topics:
+            count = await check_topics(connection, [TopicSpec(topic, 1)], timeout_s=CONNECT_TIMEOUT_S)
+            self.partitions += [TopicPartition(topic, number) for number in range(count)]
+        accept_any_header_name()
+        self._consumer = AIOKafkaConsumer(
+            **connection,
+            group_id=None,
+            enable_auto_commit=False,
+            # A log that was cut is to be told, not passed over.
+            auto_offset_reset="none",
+            fetch_max_wait_ms=self._settings.fetch_max_wait_ms,
+        )
+        try:
+            with self._told():
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    await self._consumer.start()
+            self._consumer.assign(self.partitions)
+        except BaseException:
+            await self._consumer.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._consumer.stop()
+        except asyncio.CancelledError:
+            # With a broker that has gone, aiokafka lets the end of its own tasks through as if it were ours.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+
+    async def begin_at(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Go on at these offsets; a partition without one begins at its beginning.
+
+        An offset whose record was deleted by age goes on at what is left. Raises LogCut, and leaves the positions as
+        they are, if one lies beyond the end of its partition: the topic is another one than that which was read.
+        Raises BrokerUnreachable.
+        """
+        begins, ends = await self._beginnings(), await self.ends()
+        for partition, offset in offsets.items():
+            if offset > ends.get(partition, 0):
+                raise LogCut(
+                    f"{partition.topic}-{partition.partition} ends at {ends.get(partition, 0)}, but was read up to "
+                    f"{offset} before: the topic was deleted and made anew"
+                )
+        for partition in self.partitions:
+            begin = begins[partition]
+            self._consumer.seek(partition, max(begin, offsets.get(partition, begin)))
+
+    async def read(self, timeout_ms: int = 200) -> list[Part]:
+        """What has come, up to MAX_RECORDS; [] if nothing does for `timeout_ms`.
+
+        Raises LogCut if a partition no longer has the position we are at: see `begin_at`. Raises BrokerUnreachable
+        for what a client can't wait away, such as a lost permission.
+        """
+        try:
+            with self._told():
+                found = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=MAX_RECORDS)
+        except OffsetOutOfRangeError as error:
+            raise LogCut(f"a position is out of its partition's range: {error}") from None
+        return [Part(tp, records, await self._consumer.position(tp)) for tp, records in found.items() if records]
+
+    async def ends(self) -> dict[TopicPartition, int]:
+        """The offset that each partition's next record will get. Raises BrokerUnreachable."""
+        return await self._ask(self._consumer.end_offsets)
+
+    async def _beginnings(self) -> dict[TopicPartition, int]:
+        return await self._ask(self._consumer.beginning_offsets)
+
+    async def _ask(self, offsets: Any) -> dict[TopicPartition, int]:
+        try:
+            with self._told():
+                async with asyncio.timeout(_ASK_TIMEOUT_S):
+                    answer: dict[TopicPartition, int] = await offsets(self.partitions)
+        except TimeoutError:
+            raise BrokerUnreachable(f"The Kafka broker at {self._settings.broker} does not answer any more") from None
+        return answer
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Kafka's errors as one a user can mend."""
+        try:
+            yield
+        except OffsetOutOfRangeError:
+            raise
+        except (KafkaError, TimeoutError) as error:
+            raise BrokerUnreachable(
+                f"The Kafka broker at {self._settings.broker} can't be used: {str(error) or type(error).__name__}. "
+                "Is it running, and is its address right (FLAGGED_BROKER)?"
+            ) from error
