@@ -77,6 +77,7 @@ format: $(STAMP) ## Format the code
 .PHONY: docs
 docs: $(STAMP) ## Make the generated pages anew
 	$(BIN)/python -m streams.settings_docs > docs/SETTINGS.md
+	$(BIN)/python -m streams.web.openapi > schemas/openapi.json
 
 .PHONY: lock
 lock: ## Lock the dependencies anew (needs uv)

@@ -16,9 +16,7 @@ from faust.tables.manager import TableManager
 from mode import Service
 
 from streams.agents import add_agents
-from streams.codecs.policy_file import load_policies
 from streams.collector import Collector
-from streams.domain.policy import DEFAULT_POLICY, PolicySet
 from streams.engine.admin import check_topics, ensure_topics
 from streams.engine.engine import Engine
 from streams.engine.flush import Fenced
@@ -31,6 +29,7 @@ from streams.observability.health import Health
 from streams.observability.logging import configure_logging, get_logger
 from streams.observability.metrics import Metrics
 from streams.observability.web import WebServer
+from streams.policies import policies_of
 from streams.settings import Settings
 from streams.topics import topic_specs
 
@@ -43,13 +42,6 @@ log = get_logger(__name__)
 def wall_ms() -> int:
     """The wall time in ms since the epoch."""
     return time.time_ns() // 1_000_000
-
-
-def policies_of(settings: Settings) -> PolicySet:
-    """The policies of the file that the settings name, or SPEC's default. Raises UserError for a bad file."""
-    if settings.policy_file is None:
-        return PolicySet((DEFAULT_POLICY,))
-    return load_policies(settings.policy_file, settings.bucket_ms)
 
 
 def make_app(settings: Settings, engine: Engine) -> faust.App:

@@ -5,18 +5,20 @@ A setting comes from a command-line option, else from the environment (`FLAGGED_
 `streams.settings_load` reads them; docs/SETTINGS.md is made from this page by `settings_table`.
 """
 
-# ruff: noqa: RUF009 - _setting calls dataclasses.field, which is what belongs there
+# ruff: noqa: RUF009 - setting calls dataclasses.field, which is what belongs there
 from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from streams import settings_values as values
 from streams.codecs.durations import UNIT_MS, format_duration
 from streams.errors import UserError
+from streams.settings_field import setting
+from streams.settings_serve import ServeSettings
 
 SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS = (UNIT_MS[unit] for unit in ("s", "m", "h", "d"))
 
@@ -33,157 +35,151 @@ OTHER_VARIABLES = {
 _TOPIC_NAME = values.kafka_name(249)  # Kafka's own limit
 
 
-def _setting(default: Any, reader: values.Reader, meaning: str, *, secret: bool = False) -> Any:
-    """A field with its reader and meaning; a secret one stays out of the repr."""
-    metadata = {"reader": reader, "meaning": meaning, "secret": secret}
-    return field(default=default, repr=not secret, metadata=metadata)
-
-
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(ServeSettings):
     """What a process was told to do. Durations are milliseconds, sizes bytes. Secrets never show in the repr."""
 
-    broker: str = _setting("127.0.0.1:9092", values.servers, "Kafka's bootstrap servers.")
-    security_protocol: str = _setting(
+    broker: str = setting("127.0.0.1:9092", values.servers, "Kafka's bootstrap servers.")
+    security_protocol: str = setting(
         "PLAINTEXT",
         values.choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
         "How to talk to the broker. `SASL_PLAINTEXT` sends the password in the clear unless the mechanism is SCRAM.",
     )
-    sasl_mechanism: str = _setting(
+    sasl_mechanism: str = setting(
         "PLAIN", values.choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"), "How to log in, with a SASL protocol."
     )
-    sasl_username: str | None = _setting(None, values.text(), "User, with a SASL protocol.")
-    sasl_password: str | None = _setting(
+    sasl_username: str | None = setting(None, values.text(), "User, with a SASL protocol.")
+    sasl_password: str | None = setting(
         None, values.text(), "Password, with a SASL protocol. Never shown; better kept in a file.", secret=True
     )
-    sasl_password_file: Path | None = _setting(
+    sasl_password_file: Path | None = setting(
         None, values.path, "A file that holds the password (a line end after it is dropped), instead of the above."
     )
-    ssl_ca_file: Path | None = _setting(
+    ssl_ca_file: Path | None = setting(
         None, values.path, "PEM file of the authorities that sign the broker's certificate; else the system's."
     )
-    ssl_cert_file: Path | None = _setting(
+    ssl_cert_file: Path | None = setting(
         None, values.path, "PEM file of our certificate, if the broker wants one of its clients."
     )
-    ssl_key_file: Path | None = _setting(
+    ssl_key_file: Path | None = setting(
         None, values.path, "PEM file of its key, unencrypted; not needed if the certificate's file holds it."
     )
-    ssl_check_hostname: bool = _setting(
+    ssl_check_hostname: bool = setting(
         True, values.truth, "Whether the broker's certificate must be for the host we asked for."
     )
 
-    app_id: str = _setting(
+    app_id: str = setting(
         "flagged-products",
         values.kafka_name(200),  # the changelog's name is made from it
         "Name of the application: consumer group, and the beginning of the changelog's name. Another id begins anew.",
     )
-    instance_id: str | None = _setting(
+    instance_id: str | None = setting(
         None,
         _TOPIC_NAME,
         "Static membership: a name for this worker that no other has and a restart keeps (a StatefulSet's pod name), "
         "so that a quick restart moves no partitions.",
     )
 
-    orders_topic: str = _setting("marketplace.orders.v1", _TOPIC_NAME, "Input: orders.")
-    cancellations_topic: str = _setting("marketplace.cancellations.v1", _TOPIC_NAME, "Input: cancellations.")
-    shipping_fees_topic: str = _setting("marketplace.shipping-fees.v1", _TOPIC_NAME, "Input: shipping fees.")
-    impressions_topic: str = _setting("marketplace.impressions.v1", _TOPIC_NAME, "Input: impressions.")
-    flag_status_changed_topic: str = _setting(
+    orders_topic: str = setting("marketplace.orders.v1", _TOPIC_NAME, "Input: orders.")
+    cancellations_topic: str = setting("marketplace.cancellations.v1", _TOPIC_NAME, "Input: cancellations.")
+    shipping_fees_topic: str = setting("marketplace.shipping-fees.v1", _TOPIC_NAME, "Input: shipping fees.")
+    impressions_topic: str = setting("marketplace.impressions.v1", _TOPIC_NAME, "Input: impressions.")
+    flag_status_changed_topic: str = setting(
         "flagged-products.flag-status-changed.v1", _TOPIC_NAME, "Output: one record per transition."
     )
-    flag_status_topic: str = _setting(
+    flag_status_topic: str = setting(
         "flagged-products.flag-status.v1", _TOPIC_NAME, "Output: the present snapshot of each flagged product."
     )
-    dead_letters_topic: str = _setting(
+    dead_letters_topic: str = setting(
         "flagged-products.dead-letters.v1", _TOPIC_NAME, "Output: input that was refused, as it came."
     )
-    partitions: int = _setting(
+    partitions: int = setting(
         8,
         values.whole(1, 10_000),
         "Partitions of topics that we create; it bounds how many workers can share the work.",
     )
-    replication_factor: int = _setting(
+    replication_factor: int = setting(
         1, values.whole(1, 100), "Replicas of topics that we create. One is for trying out: use 3 in production."
     )
-    broker_wait_ms: int = _setting(
+    broker_wait_ms: int = setting(
         0,
         values.duration(0, DAY_MS),
         "How long a worker that is started waits for a broker that does not answer yet, before it gives up.",
     )
-    create_topics: bool = _setting(True, values.truth, "Whether to create topics that are missing, or to stop.")
+    create_topics: bool = setting(True, values.truth, "Whether to create topics that are missing, or to stop.")
 
-    clock: str = _setting(
+    clock: str = setting(
         "wall",
         values.choice("wall", "event"),
         "`wall` follows the time of day; `event` follows the events, for replays and tests.",
     )
-    bucket_ms: int = _setting(
+    bucket_ms: int = setting(
         6 * HOUR_MS,
         values.duration(MINUTE_MS, DAY_MS, divides_ms=DAY_MS),
         "Width of a bucket of the rolling windows. Narrower is finer and needs more memory. "
         "Never change it under an app_id that has state.",
     )
-    allowed_lateness_ms: int = _setting(
+    allowed_lateness_ms: int = setting(
         7 * DAY_MS, values.duration(0, 365 * DAY_MS), "How far behind the clock an event may be and still count."
     )
-    policy_file: Path | None = _setting(
+    policy_file: Path | None = setting(
         None, values.path, "TOML file of policies; without it SPEC's default thresholds are in force."
     )
 
-    flush_interval_ms: int = _setting(
+    flush_interval_ms: int = setting(
         250,
         values.duration(1, MINUTE_MS),
         "Longest time between two flushes of changed state; forty times as long in a backlog.",
     )
-    flush_bytes: int = _setting(
+    flush_bytes: int = setting(
         # Kafka takes a flush whole, as one record batch: the producer's limit is 15 MB.
         7_000_000,
         values.size(1_000, 10_000_000),
         "Changed state that brings the next flush forward.",
     )
-    awake_products_max: int = _setting(
+    awake_products_max: int = setting(
         100_000,
         values.whole(0, 1_000_000_000),
         "Products that a worker keeps ready for use, some 7 KB each; of the others, those that have not changed for "
         "longest, it keeps a row of some 1 KB each, and reads that when they are heard of again.",
     )
-    batch_max_records: int = _setting(
+    batch_max_records: int = setting(
         2_000, values.whole(1, 100_000), "Most records of one partition handed on at once."
     )
-    batch_transport: bool = _setting(
+    batch_transport: bool = setting(
         True, values.truth, "Whether to read whole batches; false takes Faust's stock path, slower with equal results."
     )
-    fetch_max_wait_ms: int = _setting(
+    fetch_max_wait_ms: int = setting(
         50, values.duration(1, 10 * SECOND_MS), "Longest time the broker waits for more records to send."
     )
-    session_timeout_ms: int = _setting(
+    session_timeout_ms: int = setting(
         8 * SECOND_MS,
         values.duration(6 * SECOND_MS, 30 * MINUTE_MS),  # the broker's own limits
         "Silence after which the group takes a worker for dead, and others take over its partitions.",
     )
-    heartbeat_interval_ms: int = _setting(
+    heartbeat_interval_ms: int = setting(
         200,
         values.duration(100, 10 * MINUTE_MS),
         "How often a worker says that it is alive, and asks whether partitions are being moved.",
     )
-    stall_timeout_ms: int = _setting(
+    stall_timeout_ms: int = setting(
         60 * SECOND_MS,
         values.duration(SECOND_MS, DAY_MS),
         "Time without progress, on a partition that has lag, after which liveness fails.",
     )
 
-    web_host: str = _setting(
+    web_host: str = setting(
         "127.0.0.1", values.text(255), "Address to serve /metrics, /livez and /readyz on; `0.0.0.0` in a container."
     )
-    web_port: int = _setting(6066, values.whole(0, 65_535), "Port of the same; 0 takes a free one.")
-    log_level: str = _setting(
+    web_port: int = setting(6066, values.whole(0, 65_535), "Port of the same; 0 takes a free one.")
+    log_level: str = setting(
         "info", values.choice("debug", "info", "warning", "error", "critical"), "Least severe messages to log."
     )
-    log_format: str = _setting(
+    log_format: str = setting(
         "json", values.choice("json", "console"), "`json`, one object a line, or `console`, for people."
     )
-    ce_source: str = _setting("/flagged-products", values.uri_reference, "CloudEvents source of what we publish.")
-    data_dir: Path = _setting(
+    ce_source: str = setting("/flagged-products", values.uri_reference, "CloudEvents source of what we publish.")
+    data_dir: Path = setting(
         Path("flagged-products-data"), values.path, "Directory for Faust's own files. No state of products is there."
     )
 
@@ -295,5 +291,6 @@ def _info(item: Field[Any]) -> SettingInfo:
 
 
 def setting_infos() -> Iterator[SettingInfo]:
-    """All settings in the order of `Settings`."""
-    return (_info(item) for item in fields(Settings))
+    """All settings: those that all programs share, then those of `serve` and its like, each in their class's order."""
+    own = Settings.__annotations__
+    return map(_info, sorted(fields(Settings), key=lambda item: item.name not in own))

@@ -43,6 +43,7 @@ class TopicReader:
         self._settings = settings
         self._topics = topics
         self._consumer: Any = None
+        self._positions: dict[TopicPartition, int] = {}
         self.partitions: list[TopicPartition] = []
         """All partitions of the topics, in the topics' order."""
 
@@ -81,8 +82,8 @@ class TopicReader:
             if task is not None and task.cancelling():
                 raise
 
-    async def begin_at(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Go on at these offsets; a partition without one begins at its beginning.
+    async def begin_at(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Go on at these offsets; a partition without one begins at its beginning. Returns where each one goes on.
 
         An offset whose record was deleted by age goes on at what is left. Raises LogCut, and leaves the positions as
         they are, if one lies beyond the end of its partition: the topic is another one than that which was read.
@@ -95,9 +96,11 @@ class TopicReader:
                     f"{partition.topic}-{partition.partition} ends at {ends.get(partition, 0)}, but was read up to "
                     f"{offset} before: the topic was deleted and made anew"
                 )
-        for partition in self.partitions:
-            begin = begins[partition]
-            self._consumer.seek(partition, max(begin, offsets.get(partition, begin)))
+        starts = {tp: max(begins[tp], offsets.get(tp, 0)) for tp in self.partitions}
+        for partition, start in starts.items():
+            self._consumer.seek(partition, start)
+        self._positions = dict(starts)
+        return starts
 
     async def read(self, timeout_ms: int = 200) -> list[Part]:
         """What has come, up to MAX_RECORDS; [] if nothing does for `timeout_ms`.
@@ -110,7 +113,14 @@ class TopicReader:
                 found = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=MAX_RECORDS)
         except OffsetOutOfRangeError as error:
             raise LogCut(f"a position is out of its partition's range: {error}") from None
-        return [Part(tp, records, await self._consumer.position(tp)) for tp, records in found.items() if records]
+        parts = [Part(tp, records, await self._consumer.position(tp)) for tp, records in found.items() if records]
+        self._positions.update({part.partition: part.next_offset for part in parts})
+        return parts
+
+    def lag(self) -> int:
+        """How many offsets lie ahead of us, as of what the broker told with its last answers."""
+        ends = ((self._consumer.highwater(tp), position) for tp, position in self._positions.items())
+        return sum(max(0, end - position) for end, position in ends if end is not None)
 
     async def ends(self) -> dict[TopicPartition, int]:
         """The offset that each partition's next record will get. Raises BrokerUnreachable."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from aiohttp import web
 
 from streams.errors import UserError
 from streams.observability.health import Health
-from streams.observability.metrics import Metrics
 
 # Probes and scrapes are answered from memory: whoever still waits after this has gone away.
 _SHUTDOWN_S = 2.0
@@ -17,10 +17,17 @@ _SHUTDOWN_S = 2.0
 _NOT_FOUND = "not found; there are /metrics, /livez and /readyz\n"
 
 
+class Exposition(Protocol):
+    """Metrics that can be scraped."""
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """The page and its content type, for what a scraper accepts."""
+
+
 class WebServer:
     """Serves metrics and health from `start` to `stop`."""
 
-    def __init__(self, metrics: Metrics, health: Health, host: str, port: int) -> None:
+    def __init__(self, metrics: Exposition, health: Health, host: str, port: int) -> None:
         """`port` 0 takes a free one; `self.port` tells which."""
         self._metrics = metrics
         self._health = health

@@ -1,0 +1,238 @@
+"""The database of the read model: made, written to, and asked where to go on.
+
+A batch of records is one transaction, in this order:
+
+1. the count of changes goes up by one, if it is still what we think it is. If not, another process writes into the
+   same database, and this one has to read its positions anew (`Overtaken`). The row stays locked until 5, so there are
+   never two writers at once, and changes become visible in the order of their numbers;
+2. snapshots replace those of the same products, and tombstones remove them;
+3. transitions that are not there yet are added: copies have the same bytes (SPEC 9.2), so the first one does;
+4. transitions older than the retention go, as counted from the latest one: what is kept depends on the topics only;
+5. the positions move on, and all is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiokafka import TopicPartition
+from sqlalchemy import (
+    Connection,
+    Engine,
+    bindparam,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    make_url,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from streams.errors import UserError
+from streams.readmodel.rows import Row
+from streams.readmodel.schema import VERSION, metadata, positions, products, read_model, transitions
+
+# A writer waits for another one so long, a reader for the disk.
+_LOCK_TIMEOUT_S = 30
+# Nothing that the API asks takes a tenth of it; what does shall not pile up.
+_STATEMENT_TIMEOUT_MS = 10_000
+_CONNECTIONS = 10
+
+
+class Overtaken(Exception):
+    """Another process has written into the database since we last read our positions."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What was read, in order: a later row of a product replaces an earlier one; `removed` have become clear."""
+
+    products: dict[str, Row] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+    transitions: dict[tuple[str, int], Row] = field(default_factory=dict)
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
+
+    def put(self, row: Row) -> None:
+        """A snapshot."""
+        self.removed.discard(row["product_id"])
+        self.products[row["product_id"]] = row
+
+    def remove(self, product_id: str) -> None:
+        """A tombstone."""
+        self.products.pop(product_id, None)
+        self.removed.add(product_id)
+
+    def add(self, row: Row) -> None:
+        """A transition."""
+        self.transitions.setdefault((row["product_id"], row["sequence"]), row)
+
+
+def open_engine(url: str | None, directory: Path, name: str) -> Engine:
+    """An engine for the database of this URL; without one, for the SQLite file of this name in the directory.
+
+    Raises UserError for a URL that is none, or of a kind that is not supported.
+    """
+    if url is None:
+        directory.mkdir(parents=True, exist_ok=True)
+        url = f"sqlite:///{directory / name}"
+    try:
+        kind = make_url(url).get_backend_name()
+        if kind == "sqlite":
+            engine = create_engine(url, connect_args={"timeout": _LOCK_TIMEOUT_S}, pool_size=_CONNECTIONS)
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        if kind == "postgresql":
+            options = f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c lock_timeout={_LOCK_TIMEOUT_S * 1000}"
+            return create_engine(
+                url, connect_args={"options": options}, pool_size=_CONNECTIONS, max_overflow=30, pool_pre_ping=True
+            )
+    except (ArgumentError, NoSuchModuleError, ImportError, TypeError) as error:
+        # The URL holds a password: it is not to be repeated.
+        raise UserError(
+            f"the database's URL can't be used ({type(error).__name__}); give one such as "
+            "postgresql+psycopg://user:password@host/name or sqlite:///file.db"
+        ) from None
+    raise UserError(f"the database's URL is one of {kind}; give one of postgresql+psycopg or sqlite")
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # Readers and the writer do not wait for each other. A commit survives the death of the process; what a power cut
+    # takes with it is read from the topics again, for positions and rows go together.
+    connection.isolation_level = None  # SQLAlchemy's transactions, not the driver's, which begins too late
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+class Store:
+    """The read model's database. All methods block, so they belong into a thread; one writer at a time is served."""
+
+    def __init__(self, engine: Engine, source: str, history_retention_ms: int) -> None:
+        """`source` names what the rows are made of: a database made of something else is made anew."""
+        self.engine = engine
+        self._source = source
+        self._history_retention_ms = history_retention_ms
+        self._change = 0
+
+    def open(self) -> bool:
+        """Make the tables if they are not there, or are others; whether they were made. Raises UserError."""
+        try:
+            with self.engine.begin() as connection:
+                if self._is_current(connection):
+                    return False
+            self.rebuild()
+        except SQLAlchemyError as error:
+            reason = error.orig if isinstance(error, DBAPIError) else error
+            raise UserError(
+                f"the database can't be used: {str(reason).strip()}. Check FLAGGED_SERVE_DATABASE, and that it is up"
+            ) from None
+        return True
+
+    def _is_current(self, connection: Connection) -> bool:
+        if not self.engine.dialect.has_table(connection, read_model.name):
+            return False
+        row = connection.execute(select(read_model.c.schema_version, read_model.c.source)).first()
+        return row is not None and tuple(row) == (VERSION, self._source)
+
+    def rebuild(self) -> None:
+        """Throw everything away, to be read from the topics again."""
+        with self.engine.begin() as connection:
+            # What is there may be of another version: its tables are ours by their names.
+            metadata.drop_all(connection)
+            metadata.create_all(connection)
+            values = {"id": 1, "schema_version": VERSION, "source": self._source, "change": 0}
+            connection.execute(insert(read_model), values)
+        self._change = 0
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """Where to go on. What is applied next has to come from there."""
+        with self.engine.begin() as connection:
+            self._change = connection.execute(select(read_model.c.change)).scalar_one()
+            found = connection.execute(select(positions)).all()
+        return {TopicPartition(topic, partition): offset for topic, partition, offset in found}
+
+    def apply(self, batch: Batch) -> int:
+        """Write a batch, whole or not at all; the number of this change. Raises Overtaken."""
+        change = self._change + 1
+        with self.engine.begin() as connection:
+            advance = update(read_model).where(read_model.c.change == self._change).values(change=change)
+            if connection.execute(advance).rowcount != 1:
+                raise Overtaken
+            self._put(connection, products, ["product_id"], _stamped(batch.products.values(), change))
+            self._remove(connection, batch.removed)
+            self._put(connection, transitions, [], _stamped(batch.transitions.values(), change))
+            if batch.transitions:
+                self._prune(connection)
+            moved = [
+                {"topic": tp.topic, "partition": tp.partition, "next_offset": offset}
+                for tp, offset in batch.positions.items()
+            ]
+            self._put(connection, positions, ["topic", "partition"], moved)
+        self._change = change
+        return change
+
+    def _put(self, connection: Connection, table: Any, keys: Sequence[str], rows: Sequence[Row]) -> None:
+        """Insert rows, over those of the same keys; without keys those that are there stay."""
+        if not rows:
+            return
+        dialect: Any = postgresql if self.engine.dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(table)
+        if keys:
+            others = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
+            statement = statement.on_conflict_do_update(index_elements=keys, set_=others)
+        else:
+            statement = statement.on_conflict_do_nothing()
+        connection.execute(statement, rows)
+
+    def _remove(self, connection: Connection, product_ids: set[str]) -> None:
+        if product_ids:
+            statement = delete(products).where(products.c.product_id == bindparam("gone"))
+            connection.execute(statement, [{"gone": product_id} for product_id in sorted(product_ids)])
+
+    def _prune(self, connection: Connection) -> None:
+        latest = connection.execute(select(func.max(transitions.c.effective_at))).scalar()
+        if latest is not None:
+            connection.execute(
+                delete(transitions).where(transitions.c.effective_at < latest - self._history_retention_ms)
+            )
+
+    def change(self) -> int:
+        """The number of the latest change."""
+        with self.reading() as connection:
+            return int(connection.execute(select(read_model.c.change)).scalar_one())
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection all of whose answers are of one moment."""
+        with self.engine.connect() as connection:
+            if self.engine.dialect.name == "postgresql":
+                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with connection.begin():
+                yield connection
+
+
+def _stamped(rows: Any, change: int) -> list[Row]:
+    return [{**row, "change": change} for row in rows]
+
+
+def content(engine: Engine) -> Mapping[str, list[tuple[Any, ...]]]:
+    """All that the topics determine, in order: two databases made of the same topics have the same."""
+    found = {}
+    with engine.connect() as connection:
+        for table in (positions, products, transitions):
+            columns = [column for column in table.c if column.name != "change"]
+            rows = connection.execute(select(*columns).order_by(*table.primary_key.columns))
+            found[table.name] = [tuple(row) for row in rows]
+    return found

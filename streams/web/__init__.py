@@ -1,0 +1,1 @@
+"""The seller's page and the API behind it."""

@@ -1,0 +1,76 @@
+"""The stream of changes, as server-sent events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from streams.readmodel.queries import Change
+from streams.web.access import Ready, Who
+from streams.web.hub import Subscription
+from streams.web.models import ChangeEvent
+from streams.web.problems import documented
+
+# How often to look whether the token has ended, s. FastAPI itself keeps the connection alive meanwhile.
+_LOOK_S = 15.0
+
+router = APIRouter(tags=["changes"])
+
+LastEventId = Annotated[
+    str | None, Header(max_length=100, description="`id` of the last event received: what came since is told first.")
+]
+
+
+async def _subscribed(parts: Ready, viewer: Who, last_event_id: LastEventId = None) -> AsyncIterator[Subscription]:
+    """A subscription for as long as the response lasts: whether there is one is known before that begins."""
+    given = last_event_id or ""
+    subscription = await parts.hub.subscribe(viewer, int(given) if given.isascii() and given.isdigit() else None)
+    try:
+        yield subscription
+    finally:
+        parts.hub.unsubscribe(subscription)
+
+
+@router.get("/changes", response_class=EventSourceResponse, responses=documented(401, 403, 422, 429, 503))
+async def get_changes(
+    subscription: Annotated[Subscription, Depends(_subscribed)],
+) -> AsyncIterator[ServerSentEvent]:
+    """What changes of the viewer's products, until the token ends.
+
+    `ready`: the stream has begun. `change`: data as in ChangeEvent. `reset`: too much has happened to tell; load
+    everything anew.
+    """
+    yield ServerSentEvent(event="ready", data={}, id=str(subscription.begun_at))
+    while not subscription.ended and not _is_over(subscription.viewer.expires_at):
+        missed, changes = await subscription.take(_LOOK_S)
+        if missed:
+            yield ServerSentEvent(event="reset", data={}, id=str(subscription.number))
+        for event in _events(changes):
+            yield event
+
+
+def _is_over(expires_at: float | None) -> bool:
+    return expires_at is not None and expires_at < time.time()
+
+
+def _events(changes: list[Change]) -> list[ServerSentEvent]:
+    """An id only where all of a number have been told: who comes back with it must not miss the others."""
+    return [
+        ServerSentEvent(
+            event="change",
+            data=ChangeEvent(
+                product_id=change.product_id,
+                seller_id=change.seller_id,
+                current_status=change.current_status,
+                previous_status=change.previous_status,
+                sequence=change.sequence,
+                kind="numbers" if change.previous_status is None else "transition",
+            ),
+            id=str(change.number) if following is None or following.number != change.number else None,
+        )
+        for change, following in zip(changes, [*changes[1:], None], strict=True)
+    ]

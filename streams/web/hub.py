@@ -1,0 +1,179 @@
+"""Tells those who follow what has changed: one look at the database for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from http import HTTPStatus
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from streams.observability.logging import get_logger
+from streams.readmodel.queries import Change, list_changes
+from streams.readmodel.store import Store
+from streams.web.auth import Viewer
+from streams.web.problems import ProblemError
+
+# Another process may write into the database: it is looked at this often, whether our own follower says so or not.
+_POLL_S = 1.0
+# More changes than these are not told one by one: who follows is told to load everything anew.
+CHANGES_MAX = 2_000
+# What one follower, whose connection is slow, may have waiting.
+_WAITING_MAX = 1_000
+_OF_ONE_HOLDER = 100
+_LEAST_OF_ONE_HOLDER = 10
+
+log = get_logger(__name__)
+
+
+class Subscription:
+    """What one follower has to be told yet: it is told what comes after `begun_at`, so far up to `number`."""
+
+    def __init__(self, viewer: Viewer, begun_at: int, number: int) -> None:
+        self.viewer = viewer
+        self.begun_at = begun_at
+        self.number = number
+        self._waiting: deque[Change] = deque()
+        self._news = asyncio.Event()
+        self._missed = False
+        self.ended = False
+
+    def tell(self, changes: list[Change], number: int) -> None:
+        """These have happened up to this number; only what the viewer may see is kept."""
+        seen = [change for change in changes if self.viewer.may_see(change.seller_id)]
+        if len(self._waiting) + len(seen) > _WAITING_MAX:
+            return self.miss(number)
+        self._waiting.extend(seen)
+        self.number = number
+        if seen:
+            self._news.set()
+        return None
+
+    def miss(self, number: int) -> None:
+        """Too much has happened to tell."""
+        self._waiting.clear()
+        self._missed = True
+        self.number = number
+        self._news.set()
+
+    def end(self) -> None:
+        """There will be no more."""
+        self.ended = True
+        self._news.set()
+
+    async def take(self, timeout_s: float) -> tuple[bool, list[Change]]:
+        """Whether something was missed, and the changes since the last call; waits for some, but not for ever."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+        self._news.clear()
+        missed, changes = self._missed, list(self._waiting)
+        self._missed = False
+        self._waiting.clear()
+        return missed, changes
+
+
+class ChangeHub:
+    """All who follow, from `start` to `stop`. All methods belong to the event loop's thread."""
+
+    def __init__(self, store: Store, streams_max: int) -> None:
+        self._store = store
+        self._streams_max = streams_max
+        self._of_one_max = max(_LEAST_OF_ONE_HOLDER, streams_max // _OF_ONE_HOLDER)
+        self._subscriptions: set[Subscription] = set()
+        self._number = 0
+        self._look = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._subscriptions)
+
+    async def start(self) -> None:
+        """Begin to look for changes after those that there are."""
+        self._number = await asyncio.to_thread(self._store.change)
+        self._task = asyncio.create_task(self._run(), name="change hub")
+
+    async def stop(self) -> None:
+        """End all subscriptions."""
+        self.end_all()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def end_all(self) -> None:
+        """Nobody is told anything any more."""
+        for subscription in self._subscriptions:
+            subscription.end()
+
+    def changed(self, _number: int) -> None:
+        """Something has changed: look now."""
+        self._look.set()
+
+    async def subscribe(self, viewer: Viewer, after: int | None) -> Subscription:
+        """Follow what happens from now on, or after a change that the follower knows.
+
+        Raises ProblemError if there are too many followers. `unsubscribe` it in the end.
+        """
+        if len(self._subscriptions) >= self._streams_max:
+            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "Too many follow the changes now.", retry_after_s=30)
+        if sum(other.viewer.holder == viewer.holder for other in self._subscriptions) >= self._of_one_max:
+            detail = f"This token's holder follows the changes {self._of_one_max} times already."
+            raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, detail, retry_after_s=30)
+        subscription = Subscription(viewer, self._number if after is None else after, self._number)
+        # It is told what comes from here on, so that nothing falls between this and what is read below.
+        self._subscriptions.add(subscription)
+        if subscription.begun_at != subscription.number:
+            try:
+                await self._catch_up(subscription, subscription.begun_at, subscription.number)
+            except BaseException:
+                self.unsubscribe(subscription)
+                raise
+        return subscription
+
+    async def _catch_up(self, subscription: Subscription, after: int, up_to: int) -> None:
+        changes = await asyncio.to_thread(self._changes, after, up_to) if after < up_to else None
+        # What was told meanwhile is later than these, and comes after them only if it is told again.
+        if changes is None or subscription.number != up_to:
+            # Too many, or of a database that was made anew since; or more is happening just now.
+            subscription.miss(subscription.number)
+        else:
+            subscription.tell(changes, up_to)
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Follow no more."""
+        self._subscriptions.discard(subscription)
+
+    def _changes(self, after: int, up_to: int) -> list[Change] | None:
+        with self._store.reading() as connection:
+            return list_changes(connection, after, up_to, CHANGES_MAX)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_POLL_S):
+                    await self._look.wait()
+            except TimeoutError:
+                pass
+            self._look.clear()
+            try:
+                await self._tell()
+            except SQLAlchemyError as error:
+                log.warning("the changes can't be read", reason=str(error).splitlines()[0])
+
+    async def _tell(self) -> None:
+        latest = await asyncio.to_thread(self._store.change)
+        if latest == self._number:
+            return
+        changes: list[Change] | None = []
+        if latest < self._number:
+            changes = None  # the database was made anew
+        elif self._subscriptions:
+            changes = await asyncio.to_thread(self._changes, self._number, latest)
+        self._number = latest
+        for subscription in self._subscriptions:
+            if changes is None:
+                subscription.miss(latest)
+            else:
+                subscription.tell(changes, latest)
