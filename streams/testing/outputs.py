@@ -45,7 +45,7 @@ def product_outputs(product_id: str, seller_id: str | None, seed: int, moves: in
     """A product's way through `moves` transitions; the same arguments give the same bytes."""
     dice = Random(f"{product_id} {seed}")
     region = dice.choice(_REGIONS)
-    status, reasons, at_ms = "clear", (), START_MS + dice.randrange(20 * DAY_MS)
+    status, at_ms = "clear", START_MS + dice.randrange(20 * DAY_MS)
     levels: dict[int, str] = {}
     for sequence in range(1, moves + 1):
         at_ms += 1 + dice.randrange(4 * DAY_MS)

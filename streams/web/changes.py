@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header
@@ -57,20 +57,16 @@ def _is_over(expires_at: float | None) -> bool:
     return expires_at is not None and expires_at < time.time()
 
 
-def _events(changes: list[Change]) -> list[ServerSentEvent]:
+def _events(changes: list[Change]) -> Iterator[ServerSentEvent]:
     """An id only where all of a number have been told: who comes back with it must not miss the others."""
-    return [
-        ServerSentEvent(
-            event="change",
-            data=ChangeEvent(
-                product_id=change.product_id,
-                seller_id=change.seller_id,
-                current_status=change.current_status,
-                previous_status=change.previous_status,
-                sequence=change.sequence,
-                kind="numbers" if change.previous_status is None else "transition",
-            ),
-            id=str(change.number) if following is None or following.number != change.number else None,
+    for index, change in enumerate(changes):
+        is_last = index + 1 == len(changes) or changes[index + 1].number != change.number
+        data = ChangeEvent(
+            product_id=change.product_id,
+            seller_id=change.seller_id,
+            current_status=change.current_status,
+            previous_status=change.previous_status,
+            sequence=change.sequence,
+            kind="numbers" if change.previous_status is None else "transition",
         )
-        for change, following in zip(changes, [*changes[1:], None], strict=True)
-    ]
+        yield ServerSentEvent(event="change", data=data, id=str(change.number) if is_last else None)

@@ -158,7 +158,7 @@ def test_streams_are_bounded_in_all_and_of_each_holder(tmp_path: Path) -> None:
 @settings(max_examples=200)
 def test_wherever_a_stream_breaks_off_nothing_is_missed_from_its_last_id_on(numbers: list[int], cut: int) -> None:
     changes = [Change(number, f"P{i}", "S1", "at_risk", None, 1) for i, number in enumerate(numbers)]
-    received = _events(changes)[:cut]
+    received = list(_events(changes))[:cut]
     last_id = max((int(event.id) for event in received if event.id is not None), default=0)
     again = [change.product_id for change in changes if change.number > last_id]
     assert {event.data.product_id for event in received} | set(again) == {change.product_id for change in changes}
