@@ -9,8 +9,9 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -27,6 +28,7 @@ from streams.settings_load import load_settings
 if TYPE_CHECKING:
     from streams.broker import EmbeddedBroker
     from streams.cli.demo_film import Film
+    from streams.cli.demo_page import DemoPage
     from streams.cli.demo_play import Outcome
     from streams.cli.demo_worker import DemoWorker
 
@@ -35,6 +37,7 @@ PRODUCTS = 120
 # A few dozen bad records: what happens to them is part of what there is to see.
 BAD_RATE = 0.0005
 DAYS_PER_S = 1.0
+_LOOK_S = 0.5
 
 
 @click.command("demo")
@@ -43,18 +46,20 @@ DAYS_PER_S = 1.0
 @click.option(
     "--products", type=click.IntRange(15, 2000), default=PRODUCTS, show_default=True, help="Products in the market."
 )
+@click.option("--port", type=click.IntRange(1, 65_535), help="Port of the page. Default: 8080, or else a free one.")
 @click.option(
     "--speed",
     type=click.FloatRange(min=0, min_open=True),
     metavar="DAYS",
     help=f"Simulated days per second. Default: {DAYS_PER_S:g} on a terminal, else as fast as it goes.",
 )
-def command(broker: str | None, seed: int, products: int, speed: float | None) -> None:
+def command(broker: str | None, seed: int, products: int, port: int | None, speed: float | None) -> None:
     """See it all at work, in about a minute.
 
-    Starts a Kafka broker of its own and a worker, and plays six weeks of an invented marketplace into the topics, some
-    63,000 events of good and failing sellers. Shows which products get flagged, when and why, while it happens, and
-    sums it up. Then, or at Ctrl-C, everything is stopped and removed again.
+    Starts a Kafka broker of its own, a worker and the seller's page, and plays six weeks of an invented marketplace
+    into the topics, some 63,000 events of good and failing sellers. Open the address that it prints, and watch products
+    change. Shows here too which products get flagged, when and why, and sums it up. On a terminal the page then stays
+    until Ctrl-C. In the end everything is stopped and removed again.
 
     The first time, it fetches Kafka (45 MB). With --broker it uses that one instead, under names that no other run has
     (demo-...); the topics are left there to look at, and the summary says how. How to log in there (TLS, SASL) comes
@@ -64,7 +69,7 @@ def command(broker: str | None, seed: int, products: int, speed: float | None) -
     if speed is None and watched:
         speed = DAYS_PER_S
     with _stoppable(), client_log(told=False), _workspace() as directory:
-        _Demo(directory, broker, seed, products, speed, watched).run()
+        _Demo(directory, broker, seed, products, port, speed, watched).run()
 
 
 @contextmanager
@@ -94,18 +99,15 @@ def _ignore_signals() -> None:
 
 @contextmanager
 def _workspace() -> Iterator[Path]:
-    """A temporary directory; if the demo fails, the worker's log stays in it, and the message says so."""
+    """A temporary directory; if the demo fails, the logs of its processes stay in it, and the message says so."""
     directory = Path(tempfile.mkdtemp(prefix="flagged-demo-"))
-    log_path = directory / "worker.log"
     try:
         yield directory
     except Exception as error:
-        if not log_path.exists():
-            _remove(directory)
-            raise
-        _remove(directory, keep=log_path.name)
-        if isinstance(error, UserError) and str(log_path) not in str(error):
-            raise UserError(f"{error}\nThe log of the demo's worker is kept in {log_path}") from error
+        logs = sorted(directory.glob("*.log"))
+        _remove(directory, keep=logs)
+        if logs and isinstance(error, UserError) and str(directory) not in str(error):
+            raise UserError(f"{error}\nThe logs of the demo's processes are kept in {directory}") from error
         raise
     except BaseException:
         _remove(directory)
@@ -113,26 +115,28 @@ def _workspace() -> Iterator[Path]:
     _remove(directory)
 
 
-def _remove(directory: Path, keep: str | None = None) -> None:
+def _remove(directory: Path, keep: Sequence[Path] = ()) -> None:
     for path in directory.iterdir():
-        if path.name == keep:
+        if path in keep:
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-    if keep is None:
+    if not keep:
         directory.rmdir()
 
 
 @dataclass(slots=True)
 class _Demo:
-    """One run. `speed`: simulated days a second, None for as fast as it goes. `watched`: on a terminal."""
+    """One run. `port` of the page, None for any. `speed`: simulated days a second, None for as fast as it goes.
+    `watched`: on a terminal."""
 
     directory: Path
     broker: str | None
     seed: int
     products: int
+    port: int | None
     speed: float | None
     watched: bool
 
@@ -150,6 +154,7 @@ class _Demo:
     def _run(self, stack: ExitStack) -> None:
         # Kafka's and Faust's modules take a second to import, which `--help` has no use for.
         from streams.cli.demo_film import Film
+        from streams.cli.demo_page import DemoPage, demo_policy, page_address
         from streams.cli.demo_summary import print_next_steps, print_summary
         from streams.cli.demo_topics import DemoTopics
         from streams.cli.demo_worker import DemoWorker
@@ -157,23 +162,38 @@ class _Demo:
 
         market = Market(self.seed, products=self.products, days=DAYS, bad_rate=BAD_RATE)
         broker = None if self.broker is not None else self._start_broker(stack)
-        environment = self._environment(broker)
+        address = page_address(self.port)
+        policy_file = self.directory / "policy.toml"
+        policy_file.write_text(demo_policy(address))
+        environment = self._environment(broker) | {"FLAGGED_POLICY_FILE": str(policy_file)}
         settings = load_settings(environ=environment)
         topics = stack.enter_context(DemoTopics(settings, borrowed=broker is None))
-        click.echo("Starting a worker.")
+        click.echo("Starting a worker, and the seller's page.")
+        page = stack.enter_context(DemoPage(self.directory, environment, address))
         worker = stack.enter_context(DemoWorker(self.directory, environment))
 
         def check() -> None:
             worker.check()
+            page.check()
             if broker is not None and not broker.is_running:
                 raise UserError(f"The demo's broker has died. The end of its log:\n{broker.log_tail()}")
 
         film = Film(market)
-        outcome = asyncio.run(self._play(settings, film, worker, check))
+        outcome = asyncio.run(self._play(settings, film, worker, page, check))
         colour = wants_colour()
         print_summary(film, outcome, self.speed, colour)
         topics.keep()
         print_next_steps(film, self.seed, BAD_RATE, settings if broker is None else None, colour)
+        if self.watched:
+            self._stay(address, check)
+
+    def _stay(self, address: str, check: Callable[[], None]) -> None:
+        click.echo(f"\nThe page is still there: {address}   Ctrl-C ends.")
+        # All is done by now: to end it is no failure.
+        with suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(_LOOK_S)
+                check()
 
     def _start_broker(self, stack: ExitStack) -> EmbeddedBroker:
         from streams.broker import EmbeddedBroker
@@ -191,16 +211,20 @@ class _Demo:
         own = load_settings(overrides={"broker": self.broker})
         return demo_environment(name, own.broker, data_dir, own)
 
-    async def _play(self, settings: Settings, film: Film, worker: DemoWorker, check: Callable[[], None]) -> Outcome:
+    async def _play(
+        self, settings: Settings, film: Film, worker: DemoWorker, page: DemoPage, check: Callable[[], None]
+    ) -> Outcome:
         from streams.cli.demo_film import PlainScreen, Screen
         from streams.cli.demo_play import play
 
+        await page.wait_until_ready()
         await worker.wait_until_ready()
         market = film.market
         click.echo(
             f"Playing {DAYS} days of a marketplace: {len(market.products):,} products of "
-            f"{len({product.seller.seller_id for product in market.products}):,} sellers. Times are UTC.\n"
+            f"{len({product.seller.seller_id for product in market.products}):,} sellers. Times are UTC."
         )
+        click.echo(f"What their sellers see, as it changes: {page.address}\n")
         screen: Screen
         if self.watched:
             from rich.console import Console

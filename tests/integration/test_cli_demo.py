@@ -15,10 +15,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.broker import EmbeddedBroker
 from streams.cli.demo import BAD_RATE, DAYS
+from streams.cli.demo_page import demo_policy
 from streams.cli.demo_settings import PARTITIONS
 from streams.codecs.event_lines import InputRecord
 from streams.codecs.outputs import encode_transition
-from streams.domain.policy import DEFAULT_POLICY, PolicySet
+from streams.codecs.policy_file import load_policies
+from streams.domain.policy import PolicySet
+from streams.domain.rulebook import BUCKET_MS
 from streams.engine.backtest import BacktestResult, backtest
 from streams.engine.waiting import published_transitions
 from streams.settings import Settings
@@ -45,10 +48,22 @@ def run(arguments: list[str], environ: dict[str, str]) -> subprocess.CompletedPr
     )
 
 
-def expected(products: int, seed: int = 1) -> BacktestResult:
+def expected(products: int, policies: PolicySet, seed: int = 1) -> BacktestResult:
     market = Market(seed, products=products, days=DAYS, bad_rate=BAD_RATE)
     records = [InputRecord(record.topic, record.timestamp_ms, record.key, record.value) for record in market]
-    return backtest(records, PolicySet((DEFAULT_POLICY,)), partitions=PARTITIONS, until_ms=market.end_ms)
+    return backtest(records, policies, partitions=PARTITIONS, until_ms=market.end_ms)
+
+
+def policies_of_the_demo(told: str, directory: Path) -> PolicySet:
+    """As the demo had them: their Review links lead to its page, whose address it has told."""
+    address = re.search(r"What their sellers see, as it changes: (\S+)", told)
+    assert address is not None
+    path = directory / "policy.toml"
+    path.write_text(demo_policy(address[1]))
+    try:
+        return load_policies(path, BUCKET_MS)
+    finally:
+        path.unlink()
 
 
 def topics_of(broker: EmbeddedBroker) -> set[str]:
@@ -67,7 +82,7 @@ def test_from_nothing_it_ends_by_itself_with_products_in_all_statuses(tmp_path: 
     result = run(["demo"], environment(tmp_path))
     assert (result.returncode, result.stderr) == (0, "")
     assert "\x1b" not in result.stdout
-    backtested = expected(products=120)
+    backtested = expected(120, policies_of_the_demo(result.stdout, tmp_path))
     statuses = backtested.statuses()
     assert all(statuses.values())
     assert ", ".join(f"{count} {status}" for status, count in statuses.items()) in result.stdout
@@ -88,7 +103,7 @@ def test_on_a_broker_of_ones_own_it_publishes_what_a_backtest_says(broker: Embed
     assert all(topic.startswith(name[1]) for topic in made)
 
     # Byte for byte, by partition and in order, though the market was sent a day at a time.
-    backtested = expected(products=60)
+    backtested = expected(60, policies_of_the_demo(result.stdout, tmp_path))
     topic = f"{name[1]}.flag-status-changed"
     settings = Settings(broker=broker.bootstrap_servers, flag_status_changed_topic=topic)
     assert asyncio.run(_published(settings)) == [
