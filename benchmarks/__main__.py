@@ -31,6 +31,7 @@ BENCHMARKS = {
     "memory": "memory",
     "hot-product": "hot_product",
     "cost-growth": "cost_growth",
+    "seller-api": "seller_api",
 }
 
 

@@ -64,9 +64,11 @@ read_model = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("schema_version", Integer, nullable=False),
     Column("source", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
     Column("change", BigInteger, nullable=False),
 )
-"""One row, with id 1. `source` names the topics; `change` counts the transactions that brought something."""
+"""One row, with id 1. `source` names the topics; `generation` is drawn when the tables are made; `change` counts the
+transactions that brought something since."""
 
 positions = Table(
     "topic_positions",

@@ -2,9 +2,9 @@
 
 A batch of records is one transaction, in this order:
 
-1. the count of changes goes up by one, if it is still what we think it is. If not, another process writes into the
-   same database, and this one has to read its positions anew (`Overtaken`). The row stays locked until 5, so there are
-   never two writers at once, and changes become visible in the order of their numbers;
+1. the count of changes goes up by one, if it is still what we think it is, of the tables we think of. If not, another
+   process writes into the same database, and this one has to read its positions anew (`Overtaken`). The row stays
+   locked until 5, so there are never two writers at once, and changes become visible in the order of their numbers;
 2. snapshots replace those of the same products, and tombstones remove them;
 3. transitions that are not there yet are added: copies have the same bytes (SPEC 9.2), so the first one does;
 4. transitions older than the retention go, as counted from the latest one: what is kept depends on the topics only;
@@ -13,11 +13,12 @@ A batch of records is one transaction, in this order:
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 from sqlalchemy import (
@@ -45,6 +46,16 @@ _LOCK_TIMEOUT_S = 30
 # Nothing that the API asks takes a tenth of it; what does shall not pile up.
 _STATEMENT_TIMEOUT_MS = 10_000
 _CONNECTIONS = 10
+_WRITING = "writing"
+# Of PostgreSQL's advisory locks, the one under which the tables are made.
+_MAKING_LOCK = 0x666C6167
+
+
+class Moment(NamedTuple):
+    """A state of the database: the tables as they were made once, and the changes since."""
+
+    generation: int
+    change: int
 
 
 class Overtaken(Exception):
@@ -113,7 +124,9 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    # Who is going to write takes his turn now: later, what he has read may be the past.
+    writes = connection.get_execution_options().get(_WRITING)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 class Store:
@@ -122,23 +135,36 @@ class Store:
     def __init__(self, engine: Engine, source: str, history_retention_ms: int) -> None:
         """`source` names what the rows are made of: a database made of something else is made anew."""
         self.engine = engine
+        self._writing = engine.execution_options(**{_WRITING: True})
         self._source = source
         self._history_retention_ms = history_retention_ms
-        self._change = 0
+        self._moment = Moment(0, 0)
 
     def open(self) -> bool:
         """Make the tables if they are not there, or are others; whether they were made. Raises UserError."""
         try:
-            with self.engine.begin() as connection:
+            with self._writing.begin() as connection:
+                self._lock(connection)
                 if self._is_current(connection):
                     return False
-            self.rebuild()
+                self._make(connection)
+                return True
         except SQLAlchemyError as error:
             reason = error.orig if isinstance(error, DBAPIError) else error
             raise UserError(
                 f"the database can't be used: {str(reason).strip()}. Check FLAGGED_SERVE_DATABASE, and that it is up"
             ) from None
-        return True
+
+    def rebuild(self) -> None:
+        """Throw everything away, to be read from the topics again."""
+        with self._writing.begin() as connection:
+            self._lock(connection)
+            self._make(connection)
+
+    def _lock(self, connection: Connection) -> None:
+        """Two that start at once on an empty database are not to make the tables both."""
+        if self.engine.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(_MAKING_LOCK)))
 
     def _is_current(self, connection: Connection) -> bool:
         if not self.engine.dialect.has_table(connection, read_model.name):
@@ -146,29 +172,27 @@ class Store:
         row = connection.execute(select(read_model.c.schema_version, read_model.c.source)).first()
         return row is not None and tuple(row) == (VERSION, self._source)
 
-    def rebuild(self) -> None:
-        """Throw everything away, to be read from the topics again."""
-        with self.engine.begin() as connection:
-            # What is there may be of another version: its tables are ours by their names.
-            metadata.drop_all(connection)
-            metadata.create_all(connection)
-            values = {"id": 1, "schema_version": VERSION, "source": self._source, "change": 0}
-            connection.execute(insert(read_model), values)
-        self._change = 0
+    def _make(self, connection: Connection) -> None:
+        # What is there may be of another version: its tables are ours by their names.
+        metadata.drop_all(connection)
+        metadata.create_all(connection)
+        values = {"id": 1, "schema_version": VERSION, "source": self._source}
+        connection.execute(insert(read_model), values | {"generation": secrets.randbits(62), "change": 0})
 
     def positions(self) -> dict[TopicPartition, int]:
         """Where to go on. What is applied next has to come from there."""
-        with self.engine.begin() as connection:
-            self._change = connection.execute(select(read_model.c.change)).scalar_one()
+        with self.reading() as connection:
+            self._moment = _moment(connection)
             found = connection.execute(select(positions)).all()
         return {TopicPartition(topic, partition): offset for topic, partition, offset in found}
 
     def apply(self, batch: Batch) -> int:
         """Write a batch, whole or not at all; the number of this change. Raises Overtaken."""
-        change = self._change + 1
-        with self.engine.begin() as connection:
-            advance = update(read_model).where(read_model.c.change == self._change).values(change=change)
-            if connection.execute(advance).rowcount != 1:
+        generation, change = self._moment
+        present = (read_model.c.generation == generation) & (read_model.c.change == change)
+        change += 1
+        with self._writing.begin() as connection:
+            if connection.execute(update(read_model).where(present).values(change=change)).rowcount != 1:
                 raise Overtaken
             self._put(connection, products, ["product_id"], _stamped(batch.products.values(), change))
             self._remove(connection, batch.removed)
@@ -180,7 +204,7 @@ class Store:
                 for tp, offset in batch.positions.items()
             ]
             self._put(connection, positions, ["topic", "partition"], moved)
-        self._change = change
+        self._moment = Moment(generation, change)
         return change
 
     def _put(self, connection: Connection, table: Any, keys: Sequence[str], rows: Sequence[Row]) -> None:
@@ -208,10 +232,10 @@ class Store:
                 delete(transitions).where(transitions.c.effective_at < latest - self._history_retention_ms)
             )
 
-    def change(self) -> int:
-        """The number of the latest change."""
+    def moment(self) -> Moment:
+        """The present state."""
         with self.reading() as connection:
-            return int(connection.execute(select(read_model.c.change)).scalar_one())
+            return _moment(connection)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -221,6 +245,10 @@ class Store:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin():
                 yield connection
+
+
+def _moment(connection: Connection) -> Moment:
+    return Moment(*connection.execute(select(read_model.c.generation, read_model.c.change)).one())
 
 
 def _stamped(rows: Any, change: int) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from streams.readmodel.queries import Change
+from streams.readmodel.store import Moment
 from streams.web.access import Ready, Who
 from streams.web.hub import Subscription
 from streams.web.models import ChangeEvent
@@ -17,6 +19,8 @@ from streams.web.problems import documented
 
 # How often to look whether the token has ended, s. FastAPI itself keeps the connection alive meanwhile.
 _LOOK_S = 15.0
+
+_ID = re.compile(r"([0-9]{1,19})-([0-9]{1,18})")
 
 router = APIRouter(tags=["changes"])
 
@@ -27,8 +31,7 @@ LastEventId = Annotated[
 
 async def _subscribed(parts: Ready, viewer: Who, last_event_id: LastEventId = None) -> AsyncIterator[Subscription]:
     """A subscription for as long as the response lasts: whether there is one is known before that begins."""
-    given = last_event_id or ""
-    subscription = await parts.hub.subscribe(viewer, int(given) if given.isascii() and given.isdigit() else None)
+    subscription = await parts.hub.subscribe(viewer, _read_id(last_event_id))
     try:
         yield subscription
     finally:
@@ -44,12 +47,12 @@ async def get_changes(
     `ready`: the stream has begun. `change`: data as in ChangeEvent. `reset`: too much has happened to tell; load
     everything anew.
     """
-    yield ServerSentEvent(event="ready", data={}, id=str(subscription.begun_at))
+    yield ServerSentEvent(event="ready", data={}, id=_id(subscription.begun_at))
     while not subscription.ended and not _is_over(subscription.viewer.expires_at):
         missed, changes = await subscription.take(_LOOK_S)
         if missed:
-            yield ServerSentEvent(event="reset", data={}, id=str(subscription.number))
-        for event in _events(changes):
+            yield ServerSentEvent(event="reset", data={}, id=_id(subscription.moment))
+        for event in _events(changes, subscription.moment.generation):
             yield event
 
 
@@ -57,7 +60,17 @@ def _is_over(expires_at: float | None) -> bool:
     return expires_at is not None and expires_at < time.time()
 
 
-def _events(changes: list[Change]) -> Iterator[ServerSentEvent]:
+def _id(moment: Moment) -> str:
+    return f"{moment.generation}-{moment.change}"
+
+
+def _read_id(text: str | None) -> Moment | None:
+    """The moment that an id names; None for what is no id of ours."""
+    found = _ID.fullmatch(text or "")
+    return None if found is None else Moment(int(found[1]), int(found[2]))
+
+
+def _events(changes: list[Change], generation: int) -> Iterator[ServerSentEvent]:
     """An id only where all of a number have been told: who comes back with it must not miss the others."""
     for index, change in enumerate(changes):
         is_last = index + 1 == len(changes) or changes[index + 1].number != change.number
@@ -69,4 +82,4 @@ def _events(changes: list[Change]) -> Iterator[ServerSentEvent]:
             sequence=change.sequence,
             kind="numbers" if change.previous_status is None else "transition",
         )
-        yield ServerSentEvent(event="change", data=data, id=str(change.number) if is_last else None)
+        yield ServerSentEvent(event="change", data=data, id=_id(Moment(generation, change.number)) if is_last else None)

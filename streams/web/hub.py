@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from streams.observability.logging import get_logger
 from streams.readmodel.queries import Change, list_changes
-from streams.readmodel.store import Store
+from streams.readmodel.store import Moment, Store
 from streams.web.auth import Viewer
 from streams.web.problems import ProblemError
 
@@ -27,33 +27,33 @@ log = get_logger(__name__)
 
 
 class Subscription:
-    """What one follower has to be told yet: it is told what comes after `begun_at`, so far up to `number`."""
+    """What one follower has to be told yet: it is told what comes after `begun_at`, so far up to `moment`."""
 
-    def __init__(self, viewer: Viewer, begun_at: int, number: int) -> None:
+    def __init__(self, viewer: Viewer, begun_at: Moment, moment: Moment) -> None:
         self.viewer = viewer
         self.begun_at = begun_at
-        self.number = number
+        self.moment = moment
         self._waiting: deque[Change] = deque()
         self._news = asyncio.Event()
         self._missed = False
         self.ended = False
 
-    def tell(self, changes: list[Change], number: int) -> None:
-        """These have happened up to this number; only what the viewer may see is kept."""
+    def tell(self, changes: list[Change], moment: Moment) -> None:
+        """These have happened up to this moment; only what the viewer may see is kept."""
         seen = [change for change in changes if self.viewer.may_see(change.seller_id)]
         if len(self._waiting) + len(seen) > _WAITING_MAX:
-            return self.miss(number)
+            return self.miss(moment)
         self._waiting.extend(seen)
-        self.number = number
+        self.moment = moment
         if seen:
             self._news.set()
         return None
 
-    def miss(self, number: int) -> None:
+    def miss(self, moment: Moment) -> None:
         """Too much has happened to tell."""
         self._waiting.clear()
         self._missed = True
-        self.number = number
+        self.moment = moment
         self._news.set()
 
     def end(self) -> None:
@@ -83,7 +83,7 @@ class ChangeHub:
         self._streams_max = streams_max
         self._of_one_max = max(_LEAST_OF_ONE_HOLDER, streams_max // _OF_ONE_HOLDER)
         self._subscriptions: set[Subscription] = set()
-        self._number = 0
+        self._moment = Moment(0, 0)
         self._look = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -92,7 +92,7 @@ class ChangeHub:
 
     async def start(self) -> None:
         """Begin to look for changes after those that there are."""
-        self._number = await asyncio.to_thread(self._store.change)
+        self._moment = await asyncio.to_thread(self._store.moment)
         self._task = asyncio.create_task(self._run(), name="change hub")
 
     async def stop(self) -> None:
@@ -111,8 +111,8 @@ class ChangeHub:
         """Something has changed: look now."""
         self._look.set()
 
-    async def subscribe(self, viewer: Viewer, after: int | None) -> Subscription:
-        """Follow what happens from now on, or after a change that the follower knows.
+    async def subscribe(self, viewer: Viewer, after: Moment | None) -> Subscription:
+        """Follow what happens from now on, or after a moment that the follower knows.
 
         Raises ProblemError if there are too many followers. `unsubscribe` it in the end.
         """
@@ -121,23 +121,22 @@ class ChangeHub:
         if sum(other.viewer.holder == viewer.holder for other in self._subscriptions) >= self._of_one_max:
             detail = f"This token's holder follows the changes {self._of_one_max} times already."
             raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, detail, retry_after_s=30)
-        subscription = Subscription(viewer, self._number if after is None else after, self._number)
+        subscription = Subscription(viewer, after or self._moment, self._moment)
         # It is told what comes from here on, so that nothing falls between this and what is read below.
         self._subscriptions.add(subscription)
-        if subscription.begun_at != subscription.number:
+        if subscription.begun_at != subscription.moment:
             try:
-                await self._catch_up(subscription, subscription.begun_at, subscription.number)
+                await self._catch_up(subscription, subscription.begun_at, subscription.moment)
             except BaseException:
                 self.unsubscribe(subscription)
                 raise
         return subscription
 
-    async def _catch_up(self, subscription: Subscription, after: int, up_to: int) -> None:
-        changes = await asyncio.to_thread(self._changes, after, up_to) if after < up_to else None
-        # What was told meanwhile is later than these, and comes after them only if it is told again.
-        if changes is None or subscription.number != up_to:
-            # Too many, or of a database that was made anew since; or more is happening just now.
-            subscription.miss(subscription.number)
+    async def _catch_up(self, subscription: Subscription, after: Moment, up_to: Moment) -> None:
+        changes = await asyncio.to_thread(self._changes, after, up_to)
+        if changes is None or subscription.moment != up_to:
+            # More than can be told; or more happens just now, which would come before what happened earlier.
+            subscription.miss(subscription.moment)
         else:
             subscription.tell(changes, up_to)
 
@@ -145,9 +144,12 @@ class ChangeHub:
         """Follow no more."""
         self._subscriptions.discard(subscription)
 
-    def _changes(self, after: int, up_to: int) -> list[Change] | None:
+    def _changes(self, after: Moment, up_to: Moment) -> list[Change] | None:
+        """None: too many to tell, or the tables were made anew meanwhile."""
+        if after.generation != up_to.generation or after.change > up_to.change:
+            return None
         with self._store.reading() as connection:
-            return list_changes(connection, after, up_to, CHANGES_MAX)
+            return list_changes(connection, after.change, up_to.change, CHANGES_MAX)
 
     async def _run(self) -> None:
         while True:
@@ -163,15 +165,13 @@ class ChangeHub:
                 log.warning("the changes can't be read", reason=str(error).splitlines()[0])
 
     async def _tell(self) -> None:
-        latest = await asyncio.to_thread(self._store.change)
-        if latest == self._number:
+        latest = await asyncio.to_thread(self._store.moment)
+        if latest == self._moment:
             return
         changes: list[Change] | None = []
-        if latest < self._number:
-            changes = None  # the database was made anew
-        elif self._subscriptions:
-            changes = await asyncio.to_thread(self._changes, self._number, latest)
-        self._number = latest
+        if self._subscriptions:
+            changes = await asyncio.to_thread(self._changes, self._moment, latest)
+        self._moment = latest
         for subscription in self._subscriptions:
             if changes is None:
                 subscription.miss(latest)

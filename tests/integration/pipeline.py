@@ -55,7 +55,7 @@ class Worker:
 
     def page(self, path: str) -> tuple[int, str]:
         """Status and text of a page of its web server; (0, "") while there is none."""
-        port = next((line["port"] for line in self._lines() if line.get("message") == "worker starts"), None)
+        port = self.told("port")
         if port is None:
             return 0, ""
         try:
@@ -65,6 +65,11 @@ class Worker:
             return refusal.code, refusal.read().decode()
         except OSError:
             return 0, ""
+
+    def told(self, field: str) -> Any:
+        """What it said at its start; None before that."""
+        starts = ("worker starts", "serve starts")
+        return next((line[field] for line in self._lines() if line.get("message") in starts), None)
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         for line in self.log.read_text().splitlines():
@@ -110,10 +115,14 @@ class Pipeline:
 
     def start_worker(self, *arguments: str, module: str = "streams", **environment: str) -> Worker:
         """Start a worker process; `module`: another that runs the program."""
-        log = self.directory / f"worker-{len(self.workers)}.log"
+        return self.start("worker", *arguments, module=module, **environment)
+
+    def start(self, command: str, *arguments: str, module: str = "streams", **environment: str) -> Worker:
+        """Start a program that goes on until it is told to end."""
+        log = self.directory / f"{command}-{len(self.workers)}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", module, "worker", *arguments],
+                [sys.executable, "-m", module, command, *arguments],
                 env={**os.environ, **self.environment, **environment},
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -107,6 +107,17 @@ def test_who_was_overtaken_writes_nothing(tmp_path: Path) -> None:
     assert content(one.engine) != before
 
 
+def test_tables_made_anew_are_not_written_to_by_who_knows_the_old_ones(tmp_path: Path) -> None:
+    """Though as many changes may have come since."""
+    one, other = open_store(tmp_path / "store.db"), open_store(tmp_path / "store.db")
+    one.apply(batch_of(outputs_of("P1")))
+    other.rebuild()
+    other.positions()
+    other.apply(batch_of(outputs_of("P2")))
+    with pytest.raises(Overtaken):
+        one.apply(batch_of(outputs_of("P3"), 9))
+
+
 def test_history_beyond_the_retention_goes(tmp_path: Path) -> None:
     store = open_store(tmp_path / "store.db", retention_ms=10 * DAY_MS)
     outputs = outputs_of(moves=20)
