@@ -97,7 +97,7 @@ export class ChangeStream {
   }
 
   #take({ type, id, data }) {
-    if (id !== undefined) this.#lastId = id;
+    if (id !== undefined) this.#lastId = id || null; // an empty id takes back the one before
     if (type === "reset") return this.#listener.onReset();
     if (type !== "change") return undefined;
     try {
