@@ -41,6 +41,11 @@ export async function drawChart(element, days, periods, wanted) {
   element.dataset.ready = "true";
 }
 
+/** Let go of what Plotly holds for `element`, such as its watch on the window's size. */
+export function clearChart(element) {
+  window.Plotly?.purge(element);
+}
+
 function bars(days, colour) {
   return {
     type: "bar",

@@ -1,5 +1,5 @@
 // Impressions per day with the product's status: a graph, a legend in words, and the same as a table.
-import { drawChart } from "./chart.js";
+import { clearChart, drawChart } from "./chart.js";
 import { h } from "./dom.js";
 import { DAY_MS, day, number, timeElement } from "./format.js";
 import { morphChildren } from "./morph.js";
@@ -38,6 +38,7 @@ export class Impressions {
   close() {
     this.#latest = null;
     this.#schemes.removeEventListener("change", this.#redraw);
+    clearChart(this.#graph);
   }
 
   #redraw = () => {

@@ -4,6 +4,7 @@ import { useLanguage, number } from "./format.js";
 
 const DEFAULT_LANGUAGE = "en";
 
+const loaded = new Map();
 let catalogue = {};
 let plurals = new Intl.PluralRules(DEFAULT_LANGUAGE);
 
@@ -22,9 +23,11 @@ export async function loadTexts(offered = [DEFAULT_LANGUAGE]) {
 }
 
 async function load(language) {
+  if (loaded.has(language)) return loaded.get(language);
   const response = await fetch(`static/texts/${encodeURIComponent(language)}.json`);
   if (!response.ok) throw new Error(`no texts for ${language}: ${response.status}`);
-  return response.json();
+  loaded.set(language, await response.json());
+  return loaded.get(language);
 }
 
 /** The first of the reader's languages that is offered, by itself or without its region. */
