@@ -3,8 +3,10 @@ import { DAY_MS, day, number, separators, shortDay } from "./format.js";
 import { t } from "./texts.js";
 
 const SCRIPT = "static/vendor/plotly.min.js";
-const BAR_SHARE = 0.72;
+const BAR_SHARE = 0.64;
 const TICKS = 5;
+// Above the highest bar the bands are seen in full.
+const HEADROOM = 1.15;
 // A band narrower than this share of the graph has no room for its name; the legend has it.
 const NAMED_SHARE = 0.12;
 
@@ -80,7 +82,7 @@ function layout(days, periods, colour) {
       tickvals: ticked.map(({ date }) => `${date} 12:00`), ticktext: ticked.map(({ date }) => shortDay(date)),
     },
     yaxis: {
-      rangemode: "tozero", fixedrange: true, gridcolor: colour("line"), zeroline: false, automargin: true, nticks: 5,
+      fixedrange: true, gridcolor: colour("line"), zeroline: false, automargin: true,
       ...yTicks(days),
     },
     hoverlabel: { bgcolor: colour("surface"), bordercolor: colour("line"), font: { color: colour("text") } },
@@ -96,7 +98,7 @@ function yTicks(days) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = Math.max(1, [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough));
   const tickvals = Array.from({ length: Math.floor(most / step) + 1 }, (_, index) => index * step);
-  return { tickvals, ticktext: tickvals.map((value) => number(value)) };
+  return { range: [0, HEADROOM * most], tickvals, ticktext: tickvals.map((value) => number(value)) };
 }
 
 /** A time as Plotly's date axis takes it: UTC, without a zone. */

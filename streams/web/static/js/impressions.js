@@ -91,8 +91,7 @@ function comparison(periods, averages) {
 }
 
 function legendEntry(period, perDay) {
-  return h("li", {}, h("span", { class: "swatch", "data-tone": period.status, "aria-hidden": "true" }), badge(period.status), " ",
-    timeElement(period.from), " – ", period.to === null ? t("graph.now") : timeElement(period.to),
+  return h("li", {}, badge(period.status), " ", timeElement(period.from), " – ", period.to === null ? t("graph.now") : timeElement(period.to),
     perDay !== null && h("span", { class: "sub" }, t("graph.average", { n: perDay })));
 }
 

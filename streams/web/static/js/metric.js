@@ -15,17 +15,25 @@ export function metricCard(metric, productId) {
     { class: "card", "data-metric": metric.metric, "data-level": metric.level, "data-key": metric.metric, "aria-labelledby": id },
     h("div", { class: "card-head" }, h("h3", { id }, t(`metric.${metric.metric}.name`)), levelBadge(metric.level),
       metric.primary && h("span", { class: "tag" }, t("metric.primary"))),
-    h("p", { class: "numbers" },
-      h("span", { class: "big", "data-rate": true }, metric.denominator > 0 ? percent(metric.rate) : "–"), " ",
-      h("span", { class: "target", "data-target": true }, target(metric, measured))),
-    measured && bar(metric),
-    h("p", {}, t(`metric.${metric.metric}.numbers`, { k: metric.numerator, n: metric.denominator }),
-      metric.window_ms !== null && [" ", t("metric.window", { window: duration(metric.window_ms) })]),
-    flagged && metric.since !== null && h("p", { class: "sub" }, t("metric.since"), " ", timeElement(metric.since)),
-    h("p", { class: "sub" }, t(`metric.${metric.metric}.meaning`)),
-    flagged && metric.recovery && recovery(metric),
+    h("div", { class: "card-body" },
+      h("div", { class: "card-main" },
+        h("p", { class: "numbers" },
+          h("span", { class: "big", "data-rate": true }, metric.denominator > 0 ? percent(metric.rate) : "–"), " ",
+          h("span", { class: metric.recovery ? "target next" : "target", "data-target": true }, target(metric, measured))),
+        measured && bar(metric),
+        h("p", {}, counted(metric)),
+        flagged && metric.since !== null && h("p", { class: "sub" }, t("metric.since"), " ", timeElement(metric.since)),
+        h("p", { class: "sub" }, t(`metric.${metric.metric}.meaning`))),
+      flagged && metric.recovery && recovery(metric)),
     actions(metric, flagged),
     evidence(metric, productId));
+}
+
+/** What was counted, and over which time, where the policy in force says so. */
+function counted({ metric, numerator: k, denominator: n, window_ms: windowMs }) {
+  if (n === 0) return windowMs === null ? t("metric.empty-ever") : t("metric.empty", { window: duration(windowMs) });
+  const numbers = t(`metric.${metric}.numbers`, { k, n });
+  return windowMs === null ? numbers : `${numbers} ${t("metric.window", { window: duration(windowMs) })}`;
 }
 
 function target(metric, measured) {

@@ -17,7 +17,7 @@ export function overview(product, operator) {
       product.category && fact(t("fact.category"), idText(product.category)),
       product.relapse_count > 0 && h("span", { class: "fact" }, t("relapses", { n: product.relapse_count }))),
     status !== "clear" && journey(status),
-    h("p", { class: "summary", "data-key": "summary" }, t(`summary.${status}`, { time: time(product.effective_at) })),
+    h("p", { class: "summary", "data-key": "summary" }, t(`summary.${status}`)),
     worst && improve(worst),
     h("p", { class: "sub", "data-key": "asof" },
       product.policy_version === null ? t("fact.no-policy") : t("fact.policy", { policy: product.policy_version }),

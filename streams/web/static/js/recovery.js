@@ -17,5 +17,6 @@ export function recovery(metric) {
     h("h4", {}, t("recovery.title")), h("p", {}, lead),
     ways.length > 0 && h("p", { class: "sub" }, ways.length > 1 ? t("recovery.any") : t("recovery.only")),
     ways.length > 0 && h("ul", {}, ways.map((text) => h("li", {}, text))),
-    h("p", { class: "todo" }, t(`metric.${name}.todo`)));
+    // That of the main reason stands at the top of the page.
+    !metric.primary && h("p", {}, t(`metric.${name}.todo`)));
 }
