@@ -57,8 +57,9 @@ export function icon(name) {
 // What cannot be seen could make two ids look alike, or turn the text around it; joiners are part of words and emoji.
 const UNSEEN = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
-/** An arbitrary id as people can read it: unseen characters escaped. */
+/** An arbitrary id as people can read it: unseen characters escaped, blanks alone in quotes. */
 export function shown(id) {
+  if (id.trim() === "") return JSON.stringify(id);
   return id.replace(UNSEEN, (char) => `\\u{${char.codePointAt(0).toString(16)}}`);
 }
 

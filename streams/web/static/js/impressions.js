@@ -83,8 +83,10 @@ function average(period, days, updatedAt) {
 /** Whether visibility came back, in one sentence, as far as the days can tell. */
 function comparison(periods, averages) {
   const last = (status) => periods.findLastIndex((period, at) => status.includes(period.status) && averages[at] !== null);
-  const flagged = last(["impacted", "at_risk"]);
   const back = last(["resolved", "clear"]);
+  let flagged = last(["impacted", "at_risk"]);
+  // Once it is back, what counts is how far down it was.
+  if (back > flagged && last(["impacted"]) >= 0) flagged = last(["impacted"]);
   if (flagged < 0 || back < 0) return t("graph.lead");
   const values = { before: averages[back], during: averages[flagged], status: t(`status.${periods[flagged].status}`) };
   return back > flagged ? t("graph.back", values) : t("graph.fell", values);

@@ -17,6 +17,8 @@ import { t } from "./texts.js";
 
 const PAGE = 50;
 const PANEL = "products";
+// On a busy marketplace moves come faster than anyone reads: the latest is shown so often at most.
+const NEWS_MS = 1_000;
 
 // What the list looked like when it was left, for whoever comes back from a product.
 let left = null;
@@ -29,6 +31,8 @@ export class ListView {
   #counts;
   #products;
   #parts = {};
+  #latest = [];
+  #newsTimer = null;
 
   constructor({ params }, app) {
     this.#app = app;
@@ -58,7 +62,10 @@ export class ListView {
   takes(wanted) {
     if (wanted.view !== "list") return false;
     const settings = settingsOf(wanted.params);
-    if (hashOf(settings) !== hashOf(this.#settings)) this.#apply(settings);
+    if (hashOf(settings) !== hashOf(this.#settings)) {
+      left = null; // from here on only what is loaded anew is shown
+      this.#apply(settings);
+    }
     return true;
   }
 
@@ -88,7 +95,8 @@ export class ListView {
   close() {
     // The address is that of the view that follows.
     const productId = route().productId;
-    left = { hash: hashOf(this.#settings), data: this.#products.data, wanted: this.#wanted, scrollY: window.scrollY, productId };
+    const [data, counts] = [this.#products.data, this.#counts.data];
+    left = { hash: hashOf(this.#settings), data, counts, wanted: this.#wanted, scrollY: window.scrollY, productId };
     this.#counts.close();
     this.#products.close();
   }
@@ -102,8 +110,10 @@ export class ListView {
     this.#parts.filters.show(settings);
     this.#parts.tabs.choose(settings.status);
     this.#parts.panel.setAttribute("aria-labelledby", Tabs.idOf(settings.status));
+    const back = left?.hash === hashOf(settings) && left.data !== null;
+    if (back) this.#counts.set(left.counts);
     this.#counts.restart({ keep: true });
-    if (left?.hash === hashOf(settings) && left.data) {
+    if (back) {
       this.#wanted = left.wanted;
       this.#products.set(left.data);
       this.#products.refresh();
@@ -218,7 +228,11 @@ export class ListView {
     const product = shown(id);
     const values = { from: t(`status.${before ?? "clear"}`), to: t(`status.${now}`) };
     const what = before === now ? t("news.reasons", values) : t("news.moved", values);
-    this.#parts.news.replaceChildren(h("a", { href: productHash(id) }, idText(id)), " ", what);
+    this.#latest = [h("a", { href: productHash(id) }, idText(id)), " ", what];
+    this.#newsTimer ??= setTimeout(() => {
+      this.#newsTimer = null;
+      this.#parts.news.replaceChildren(...this.#latest);
+    }, NEWS_MS);
     announce(`${product} ${what}`, (n) => t("news.many", { n }));
   }
 }

@@ -1,6 +1,7 @@
 // The page from first to last: token, session, texts, frame, stream, and the view that the address names.
 import { takeToken, forgetToken } from "./token.js";
 import { getJson } from "./api.js";
+import { h } from "./dom.js";
 import { loadTexts, t } from "./texts.js";
 import { buildFrame } from "./frame.js";
 import { route } from "./router.js";
@@ -25,7 +26,7 @@ class App {
     try {
       await loadTexts();
       this.#showFrame({ demo: false, viewer: {} });
-      this.#frame.main.replaceChildren(loadingBox());
+      this.#showState(loadingBox());
       session = await getJson("session");
       await loadTexts(session.languages);
     } catch (error) {
@@ -55,13 +56,18 @@ class App {
     forgetToken();
     this.#stop();
     this.#frame.setConnection(null);
-    this.#frame.main.replaceChildren(signedOutBox(error.signInUrl ?? this.#session?.sign_in_url ?? null));
+    this.#showState(signedOutBox(error.signInUrl ?? this.#session?.sign_in_url ?? null));
     this.#session = null;
     document.title = t("page.title", { name: t("state.signed-out.title") });
   }
 
   #showFrame(session) {
     this.#frame = buildFrame(document.getElementById("app"), session);
+  }
+
+  /** A state box in place of a view. */
+  #showState(box) {
+    this.#frame.main.replaceChildren(h("h1", {}, t("list.title")), box);
   }
 
   #stop() {
@@ -77,7 +83,7 @@ class App {
     } else if (error.kind === "signed-out") {
       this.signedOut(error);
     } else {
-      this.#frame.main.replaceChildren(errorBox(error, () => this.start()));
+      this.#showState(errorBox(error, () => this.start()));
       const start = this.#started;
       if (error.passes) setTimeout(() => start === this.#started && this.start(), error.retryAfterMs ?? RETRY_MS);
     }

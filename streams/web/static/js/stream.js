@@ -80,6 +80,7 @@ export class ChangeStream {
     try {
       const headers = { Accept: "text/event-stream", ...(this.#lastId === null ? {} : { "Last-Event-ID": this.#lastId }) };
       const response = await request("changes", {}, { signal: abort.signal, headers });
+      if (this.#closed) return; // it may have been on its way when it was closed
       this.#waitMs = FIRST_WAIT_MS;
       this.#listener.onState("live");
       // Without an id the server cannot know what was missed before it began to listen for us.
