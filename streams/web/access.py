@@ -88,8 +88,10 @@ def viewer_of(
         return DEMO_VIEWER
     try:
         viewer = parts.authenticator.viewer(credentials.credentials if credentials is not None else None)
-    except ProblemError:
+    except ProblemError as error:
         parts.limiter.count_bad_token(address)
+        if parts.settings.sign_in_url is not None and error.status == HTTPStatus.UNAUTHORIZED:
+            error.members["sign_in_url"] = parts.settings.sign_in_url
         raise
     parts.limiter.count(viewer.holder)
     return viewer

@@ -35,6 +35,7 @@ class Problem(Model):
     status: int = Field(description="The HTTP status.")
     detail: str | None = Field(default=None, description="What is wrong with this request, and what to do.")
     instance: str | None = Field(default=None, description="The path that was asked for.")
+    sign_in_url: str | None = Field(default=None, description="With 401: where a new token is to be had, if known.")
 
 
 class ViewerInfo(Model):

@@ -19,7 +19,10 @@ log = get_logger(__name__)
 
 
 class ProblemError(Exception):
-    """A request that can't be answered: its status, what is wrong with it, and how long to wait (s) if that helps."""
+    """A request that can't be answered: its status, what is wrong with it, and how long to wait (s) if that helps.
+
+    `members` are added to the problem, as RFC 9457 allows.
+    """
 
     def __init__(self, status: int, detail: str, *, retry_after_s: int | None = None, kind: str | None = None) -> None:
         super().__init__(detail)
@@ -27,6 +30,7 @@ class ProblemError(Exception):
         self.detail = detail
         self.headers: dict[str, str] = {}
         self.kind = kind
+        self.members: dict[str, Any] = {}
         if retry_after_s is not None:
             self.headers["Retry-After"] = str(retry_after_s)
         if status == HTTPStatus.UNAUTHORIZED:
@@ -52,21 +56,27 @@ def add_handlers(app: FastAPI) -> None:
 
 
 def _problem(
-    request: Request, status: int, detail: str | None, headers: Any = None, kind: str | None = None
+    request: Request,
+    status: int,
+    detail: str | None,
+    headers: Any = None,
+    kind: str | None = None,
+    members: dict[str, Any] | None = None,
 ) -> JSONResponse:
-    body = {
+    body: dict[str, Any] = {
         "type": "about:blank" if kind is None else f"/problems/{kind}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "instance": request.url.path,
+        **(members or {}),
     }
     return JSONResponse(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 
 async def _of_ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ProblemError)
-    return _problem(request, error.status, error.detail, error.headers, error.kind)
+    return _problem(request, error.status, error.detail, error.headers, error.kind, error.members)
 
 
 async def _of_validation(request: Request, error: Exception) -> JSONResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -65,7 +66,14 @@ class Theatre:
 
     def play(self, records: list[SimulatedRecord]) -> None:
         """Send events, and move the clock to the last of them."""
-        asyncio.run(send(self.running.settings, records, lambda _: None, until_ms=records[-1].timestamp_ms))
+        until_ms = records[-1].timestamp_ms
+        apart(lambda: asyncio.run(send(self.running.settings, records, lambda _: None, until_ms=until_ms)))
+
+
+def apart(work: Callable[[], object]) -> None:
+    """In a thread without an event loop: Playwright has one in this."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
 
 
 @pytest.fixture
@@ -73,7 +81,7 @@ def theatre(broker: EmbeddedBroker, browser: Browser, tmp_path: Path) -> Iterato
     policy_file = tmp_path / "policy.toml"
     policy_file.write_text(story.policy(REVIEW))
     with pipeline(broker, tmp_path, FLAGGED_POLICY_FILE=str(policy_file)) as running:
-        make_topics(running)
+        apart(lambda: make_topics(running))
         running.start_worker()
         address = wait_until_ready(start_serve(running))
         context = browser.new_context(viewport=DESKTOP, locale="en-GB")

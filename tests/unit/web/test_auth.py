@@ -152,6 +152,13 @@ def test_a_bad_key_is_told_at_the_start(values: dict[str, Any], says: str) -> No
     assert KEY not in str(caught.value)
 
 
+def test_who_is_not_let_in_is_told_where_a_token_is_to_be_had(tmp_path: Path) -> None:
+    with api(tmp_path, sign_in_url="https://seller.example/sign-in") as (client, _):
+        assert client.get(f"{API}/session").json()["sign_in_url"] == "https://seller.example/sign-in"
+    with api(tmp_path) as (client, _):
+        assert "sign_in_url" not in client.get(f"{API}/session").json()
+
+
 def test_guessing_tokens_is_slowed_down_and_good_ones_still_get_in(tmp_path: Path) -> None:
     with api(tmp_path) as (client, _):
         codes = {client.get(f"{API}/counts", headers={"Authorization": "Bearer x"}).status_code for _ in range(80)}
