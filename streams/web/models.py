@@ -125,6 +125,7 @@ class MetricDetails(Model):
     """A metric's present numbers, its targets, and what to do about it."""
 
     metric: str
+    enabled: bool = Field(description="Whether the product is judged by it; false only where the policy says so.")
     level: str
     primary: bool
     since: Time | None

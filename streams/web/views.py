@@ -110,6 +110,7 @@ def metric_details(snapshot: SnapshotView, policies: PolicySet, bucket_ms: int) 
 def _quiet_metric(metric: str, numbers: MetricView, rule: MetricPolicy | None) -> MetricDetails:
     return MetricDetails(
         metric=metric,
+        enabled=rule is None or rule.enabled,
         level=numbers.level,
         primary=False,
         since=None,
@@ -134,6 +135,7 @@ def _metric_with_level(
 ) -> MetricDetails:
     return MetricDetails(
         metric=reason.metric,
+        enabled=True,
         level=reason.level,
         primary=reason.primary,
         since=reason.since,

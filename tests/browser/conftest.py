@@ -25,9 +25,12 @@ _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 ARTIFACTS = Path(__file__).parents[2] / ".data" / "screenshots"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests of a session; each takes pages of its own."""
+    """One browser for all tests of a module; each takes pages of its own.
+
+    Playwright runs an event loop in this thread for as long: no test of another module is to meet that.
+    """
     program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
     if program is None:
         pytest.skip("no Chromium here; Debian's package is called chromium")

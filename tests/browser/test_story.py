@@ -122,6 +122,7 @@ def _check_list(page: Page, stage: Stage) -> None:
 
 def _check_details(page: Page, stage: Stage) -> None:
     expect(page.locator("[data-status]").first).to_have_attribute("data-status", stage.status)
+    expect(page.locator("[data-metric]")).to_have_count(1)  # of the others none is judged by
     card = page.locator(f"[data-metric={METRIC}]")
     expect(card).to_have_attribute("data-level", stage.level)
     expect(card.locator("[data-bar]")).to_be_visible()

@@ -95,7 +95,7 @@ function section(name, title, ...children) {
 
 const RANK = { impacted: 0, at_risk: 1, none: 2 };
 
-/** What needs improvement first, the primary reason before the others; ties stay in the contract's order. */
+/** Those that the product is judged by: what needs improvement first, the primary reason before the others; ties stay in the contract's order. */
 function inOrder(metrics) {
-  return [...metrics].sort((a, b) => RANK[a.level] - RANK[b.level] || Number(b.primary) - Number(a.primary));
+  return metrics.filter((metric) => metric.enabled).sort((a, b) => RANK[a.level] - RANK[b.level] || Number(b.primary) - Number(a.primary));
 }
