@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -155,3 +158,40 @@ def test_interrupted_it_leaves_nothing(broker: EmbeddedBroker, tmp_path: Path, n
     assert "Traceback" not in told
     assert list(tmp_path.iterdir()) == []
     assert topics_of(broker) == before
+
+
+def test_on_a_terminal_the_page_stays_until_ctrl_c(broker: EmbeddedBroker, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    arguments = ["demo", "--broker", broker.bootstrap_servers, "--products", "60", "--speed", "1000"]
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments], env=environment(tmp_path, TERM="xterm"), stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    try:
+        told = _read_until(ours, "The page is still there")
+        address = re.search(r"The page is still there: (http://\S+)", told)
+        assert address is not None
+        with urllib.request.urlopen(f"{address[1]}api/v1/counts", timeout=PATIENCE_S) as answer:
+            assert sum(json.load(answer).values()) > 0
+        process.send_signal(signal.SIGINT)
+        _read_until(ours, None)
+        assert process.wait(PATIENCE_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _read_until(terminal: int, text: str | None) -> str:
+    """What is written to a terminal until this line is whole, or until nobody writes to it any more."""
+    told = ""
+    while text is None or text not in told or not told.endswith("\n"):
+        try:
+            part = os.read(terminal, 65_536)
+        except OSError:  # Linux says so at the end
+            return told
+        if not part:
+            return told
+        told += part.decode("utf-8", "replace")
+    return told
