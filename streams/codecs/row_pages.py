@@ -36,14 +36,14 @@ def page_of(item_id: str, pages: int) -> int:
 class _Page:
     """Keys of lines with the lines as they are written, ids with their buckets, and high fees.
 
-    `encoded`: it was written, and its lines are there; else they are empty, which spares a product that is written once
-    after a restart the work, and the memory.
+    `writes`: how often it was written. Its lines are there from the second time on, and empty before: most pages that
+    are written because others are, or once after a restart, are spared the work and the memory.
     """
 
-    __slots__ = ("encoded", "high_fees", "lines", "seen")
+    __slots__ = ("high_fees", "lines", "seen", "writes")
 
     def __init__(self) -> None:
-        self.encoded = False
+        self.writes = 0
         self.lines: dict[LineKey, bytes] = {}
         self.seen: dict[str, int] = {}
         self.high_fees: list[_HighFee] = []
@@ -87,7 +87,7 @@ class Pages:
             if line is None:
                 pages[number].lines.pop(item, None)
             else:
-                pages[number].lines[item] = _encode((*item, line.facts)) if pages[number].encoded else b""
+                pages[number].lines[item] = _encode((*item, line.facts)) if pages[number].writes > 1 else b""
         # What was added since is at the end, and was touched. It came in the order it has there.
         for key in reversed(list(takewhile(touched.__contains__, reversed(lines)))):
             kept = pages[place[key]].lines
@@ -121,11 +121,13 @@ class Pages:
 
     def row(self, product: Product, number: int) -> bytes:
         """A page as it is written."""
-        page = self._pages[number]
-        if not page.encoded:
-            lines = product.lines
+        page, lines = self._pages[number], product.lines
+        page.writes += 1
+        if page.writes == 1:
+            told = [(*key, lines[key].facts) for key in page.lines]
+            return bytes((PAGE_VERSION,)) + _encode((told, list(page.seen.items()), page.high_fees))
+        if page.writes == 2:
             page.lines = {key: _encode((*key, lines[key].facts)) for key in page.lines}
-            page.encoded = True
         parts = (_BEGIN, _array(len(page.lines)), *page.lines.values())
         return b"".join((*parts, _encode(list(page.seen.items())), _encode(page.high_fees)))
 
