@@ -16,26 +16,26 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import Any, TypeVar
-from zlib import crc32
 
 import msgspec
 
 from streams.codecs import row_shape
+from streams.codecs.row_pages import PAGE_VERSION, Pages
 from streams.codecs.row_shape import ARGUMENTS, Header, Items, packed
 from streams.domain.buckets import unpack
 from streams.domain.counters import NEVER
 from streams.domain.levels import MetricState
-from streams.domain.lines import Line, LineKey
+from streams.domain.lines import Line
 from streams.domain.outlook import row_due
 from streams.domain.product import Product
 from streams.domain.rulebook import Rulebook
 from streams.domain.transitions import CLEAR
 
-# Of header rows, as they are written and as they are read; and of pages.
+# Of header rows, as they are written and as they are read.
 VERSION = 2
 READ_VERSIONS = frozenset((1, VERSION))
-PAGE_VERSION = 1
 PAGE_PREFIX = b"\xff"
 
 # Bits of the status byte beside the status.
@@ -54,6 +54,10 @@ PAGE_ITEMS_MAX, PAGE_ITEMS_MIN = 128, 16
 Row = tuple[bytes, bytes | None]
 T = TypeVar("T")
 
+# Counters by their packed integer: most buckets have few facts, and nearly all are as they were when written last.
+_counters: dict[int, tuple[int, ...]] = {}
+_COUNTERS_MAX = 4_096  # some 1.5 MB
+
 _encode = msgspec.msgpack.Encoder().encode
 _ALONE = b"\x91"  # how an array of one begins: the sequence of a product of which nothing else is left
 
@@ -63,17 +67,19 @@ class RowError(ValueError):
 
 
 class RowWriter:
-    """Writes the products of one partition; remembers which of them have pages, and how many."""
+    """Writes the products of one partition; remembers which of them have pages, how many, and what is in them."""
 
     def __init__(self, pages: Mapping[str, int] | None = None) -> None:
         self.pages: dict[str, int] = dict(pages or {})
+        # Of products that have pages and were written by this writer.
+        self._contents: dict[str, Pages] = {}
 
     def encode(self, product_id: str, product: Product | None, book: Rulebook) -> list[Row]:
         """The rows that changed since the product was last written; tombstones where it is gone (None)."""
         before = self.pages.get(product_id, 0)
         key = product_id.encode()
         if product is None or product.is_empty:
-            self.pages.pop(product_id, None)
+            self._forget(product_id)
             if product is not None:
                 product.touched = None
             alone = None
@@ -82,23 +88,35 @@ class RowWriter:
             return [(key, alone), *((page_key(key, page), None) for page in range(before))]
         pages = _pages(before, len(product.lines) + len(product.seen))
         if pages == 0:
-            self.pages.pop(product_id, None)
+            if before:
+                self._forget(product_id)
             product.touched = None
             header = _header_row(product, 0, _items(product), book)
             return [(key, header), *((page_key(key, page), None) for page in range(before))]
-        touched = product.touched
-        if pages != before or touched is None:
-            changed = set(range(pages))
-        else:
-            items = (item if isinstance(item, str) else line_item(item) for item in touched)
-            changed = {page_of(item, pages) for item in items}
-        self.pages[product_id] = pages
-        product.touched = set()
+        contents, changed = self._changed(product, pages, before)
         rows: list[Row] = [(key, _header_row(product, pages, None, book))]
-        contents = _items_by_page(product, changed, pages)
-        rows.extend((page_key(key, page), _page(contents[page])) for page in sorted(changed))
+        rows.extend((page_key(key, page), contents.row(product, page)) for page in sorted(changed))
         rows.extend((page_key(key, page), None) for page in range(pages, before))
         return rows
+
+    def _changed(self, product: Product, pages: int, before: int) -> tuple[Pages, Iterable[int]]:
+        """What is in the product's pages, and which of them are to be written."""
+        touched, contents = product.touched, self._contents.get(product.id)
+        changed: Iterable[int] = range(pages)
+        if touched is None or pages != before:
+            contents = Pages(product, pages)
+        else:
+            if contents is None or contents.touched is not touched or len(contents) != pages:
+                contents = Pages(product, pages)  # it was read from its rows, or somebody else wrote it since
+            changed = contents.update(product, touched)
+        self.pages[product.id], self._contents[product.id] = pages, contents
+        product.touched = contents.touched = set()
+        return contents, changed
+
+    def _forget(self, product_id: str) -> None:
+        """It has no pages."""
+        self.pages.pop(product_id, None)
+        self._contents.pop(product_id, None)
 
 
 def page_key(key: bytes, page: int) -> bytes:
@@ -114,16 +132,6 @@ def product_of(key: bytes) -> str:
         raise RowError(f"{key!r} is the key of no product: {error}") from error
 
 
-def line_item(key: LineKey) -> str:
-    """The id by which a line finds its page: many lines of one order are not one page."""
-    return f"{key[0]}/{key[1]}"
-
-
-def page_of(item_id: str, pages: int) -> int:
-    """The page an item with this id is in; `pages` is a power of two."""
-    return crc32(item_id.encode()) & (pages - 1)
-
-
 def _pages(before: int, items: int) -> int:
     """How many pages a product with so many items is to have: 0 or a power of two."""
     if before == 0:
@@ -135,10 +143,6 @@ def _pages(before: int, items: int) -> int:
     while before > 1 and items < before * PAGE_ITEMS_MIN:
         before //= 2
     return before if before > 1 else 0
-
-
-def _page(contents: list[Any]) -> bytes:
-    return bytes((PAGE_VERSION,)) + _encode(contents)
 
 
 def _header_row(product: Product, pages: int, items: list[Any] | None, book: Rulebook) -> bytes:
@@ -164,7 +168,7 @@ def _header(product: Product, pages: int, items: list[Any] | None) -> list[Any]:
     buckets: list[int] = []
     for bucket, counts in product.buckets.items():
         buckets.append(bucket)
-        buckets.extend(unpack(counts))
+        buckets += _counters.get(counts) or _unpacked(counts)
     states = product.states
     return [
         product.sequence,
@@ -178,7 +182,7 @@ def _header(product: Product, pages: int, items: list[Any] | None) -> list[Any]:
         product.region,
         product.category,
         buckets,
-        [value for pair in product.impressions.items() for value in pair],
+        list(chain.from_iterable(product.impressions.items())),
         states and [(state.level, state.since, state.breach_since, state.exit_since) for state in states],
         product.snapshot_at,
         product.snapshot_pending,
@@ -187,27 +191,18 @@ def _header(product: Product, pages: int, items: list[Any] | None) -> list[Any]:
     ]
 
 
+def _unpacked(counts: int) -> tuple[int, ...]:
+    """The counters of a bucket, to be found in `_counters` from now on."""
+    if len(_counters) >= _COUNTERS_MAX:
+        _counters.clear()
+    _counters[counts] = counters = unpack(counts)
+    return counters
+
+
 def _items(product: Product) -> list[Any]:
     """[lines, seen, high fees], all of them."""
     lines = [(order_id, line_id, line.facts) for (order_id, line_id), line in product.lines.items()]
     return [lines, list(product.seen.items()), product.high_fees]
-
-
-def _items_by_page(product: Product, wanted: set[int], pages: int) -> dict[int, list[Any]]:
-    contents: dict[int, list[Any]] = {page: [[], [], []] for page in wanted}
-    for line in product.lines.values():
-        page = page_of(line_item(line.key), pages)
-        if page in contents:
-            contents[page][0].append((*line.key, line.facts))
-    for told in product.seen.items():
-        page = page_of(told[0], pages)
-        if page in contents:
-            contents[page][1].append(told)
-    for fee in product.high_fees:
-        page = page_of(fee[2], pages)
-        if page in contents:
-            contents[page][2].append(fee)
-    return contents
 
 
 def decode_product(

@@ -33,13 +33,14 @@ from streams.codecs.meta import (
     outbox_key,
 )
 from streams.codecs.row import RowError
+from streams.codecs.row_pages import PAGE_VERSION
 from streams.engine.batch import RecordBatch
 from streams.engine.dormant import unreadable
 from streams.errors import UserError
 
 # The versions of rows that this program reads: the first byte of each. Those of products, and those of other kinds.
 READ_VERSIONS = product_rows.READ_VERSIONS
-OTHER_VERSIONS = frozenset((product_rows.PAGE_VERSION, meta_rows.VERSION))
+OTHER_VERSIONS = frozenset((PAGE_VERSION, meta_rows.VERSION))
 
 
 @dataclass(slots=True)

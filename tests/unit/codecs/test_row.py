@@ -15,12 +15,11 @@ from streams.codecs.row import (
     RowWriter,
     decode_product,
     due_of,
-    line_item,
     page_key,
-    page_of,
     read_prefix,
     with_due,
 )
+from streams.codecs.row_pages import line_item, page_of
 from streams.domain.counters import NEVER
 from streams.domain.product import Product
 from streams.domain.transitions import AT_RISK, CLEAR
