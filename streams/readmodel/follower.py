@@ -8,14 +8,14 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from aiokafka import TopicPartition
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from streams.clients.topic_reader import Part, TopicReader
 from streams.errors import BrokerUnreachable, LogCut, UserError
 from streams.observability.health import Health, Readiness
 from streams.observability.logging import get_logger
 from streams.readmodel.rows import key_text, product_row, transition_row
-from streams.readmodel.store import Batch, Overtaken, Store
+from streams.readmodel.store import Batch, NotOurs, Overtaken, Store
 from streams.settings import Settings
 
 # How long to wait before trying again what failed: the broker, the database.
@@ -53,6 +53,7 @@ class Follower:
         self._topics = [settings.flag_status_topic, settings.flag_status_changed_topic]
         self._positions: dict[TopicPartition, int] = {}
         self._targets: dict[TopicPartition, int] | None = None
+        self._generation: int | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_ready = asyncio.Event()
 
@@ -128,8 +129,9 @@ class Follower:
                 log.info("another process keeps the database up; standing by")
                 await asyncio.sleep(_STAND_BY_S)
                 await self._begin(reader)
-            except DBAPIError as error:
-                self._trouble("database", error.orig)
+            except SQLAlchemyError as error:
+                # Also what is none of the driver's: that all connections were in use for too long.
+                self._trouble("database", _cause(error))
                 await asyncio.sleep(_RETRY_S)
                 await self._begin(reader)
 
@@ -138,21 +140,29 @@ class Follower:
         while True:
             try:
                 stored = await asyncio.to_thread(self._store.positions)
+                self._look_whether_other_tables()
                 try:
                     self._positions = await reader.begin_at(stored)
                 except LogCut as error:
                     log.warning("making the database anew", reason=str(error))
-                    self._targets = None
-                    self._is_ready.clear()
+                    self._not_ready()
                     await asyncio.to_thread(self._store.rebuild)
-                    self._positions = await reader.begin_at({})
+                    continue
                 break
-            except DBAPIError as error:
-                self._trouble("database", error.orig)
+            except Overtaken:
+                continue  # another process has made it anew just now
+            except NotOurs as error:
+                self._not_ready()
+                self._trouble("database", error)
+                await asyncio.sleep(_STAND_BY_S)
+            except SQLAlchemyError as error:
+                self._trouble("database", _cause(error))
                 await asyncio.sleep(_RETRY_S)
         self._health.restore("database")
         if self._targets is None:
             self._targets = await reader.ends()
+        # What others have written counts: who stands by may never come to write.
+        self._look_whether_ready()
 
     async def _take(self, parts: list[Part]) -> None:
         batch = self._batch(parts)
@@ -192,6 +202,17 @@ class Follower:
             batch.add(row)
         return row is not None
 
+    def _look_whether_other_tables(self) -> None:
+        """Tables that were made anew, by whomever, hold nothing yet: half a list would look as if all were well."""
+        if self._generation not in (None, self._store.generation):
+            self._not_ready()
+        self._generation = self._store.generation
+
+    def _not_ready(self) -> None:
+        self._targets = None
+        self._is_ready.clear()
+        self._health.enter(Readiness.RECOVERING, "reading the topics")
+
     def _look_whether_ready(self) -> None:
         if self._is_ready.is_set() or self._targets is None:
             return
@@ -203,3 +224,7 @@ class Follower:
     def _trouble(self, part: str, error: BaseException | None) -> None:
         log.warning(f"the {part} can't be used, trying again", reason=str(error).strip())
         self._health.degrade(part, str(error).strip())
+
+
+def _cause(error: SQLAlchemyError) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error

@@ -62,6 +62,10 @@ class Overtaken(Exception):
     """Another process has written into the database since we last read our positions."""
 
 
+class NotOurs(UserError):
+    """Another process has made the tables anew, in another version or of other topics: they are not ours to write."""
+
+
 @dataclass(slots=True)
 class Batch:
     """What was read, in order: a later row of a product replaces an earlier one; `removed` have become clear."""
@@ -155,10 +159,17 @@ class Store:
                 f"the database can't be used: {str(reason).strip()}. Check FLAGGED_SERVE_DATABASE, and that it is up"
             ) from None
 
+    @property
+    def generation(self) -> int:
+        """Of the tables whose positions were read last."""
+        return self._moment.generation
+
     def rebuild(self) -> None:
-        """Throw everything away, to be read from the topics again."""
+        """Throw everything away, to be read from the topics again. Raises Overtaken if another process did so."""
         with self._writing.begin() as connection:
             self._lock(connection)
+            if _moment(connection) != self._moment:
+                raise Overtaken
             self._make(connection)
 
     def _lock(self, connection: Connection) -> None:
@@ -180,11 +191,29 @@ class Store:
         connection.execute(insert(read_model), values | {"generation": secrets.randbits(62), "change": 0})
 
     def positions(self) -> dict[TopicPartition, int]:
-        """Where to go on. What is applied next has to come from there."""
+        """Where to go on. What is applied next has to come from there.
+
+        Tables that are gone are made again. Raises NotOurs.
+        """
+        self._make_if_gone()
         with self.reading() as connection:
+            if not self._is_current(connection):
+                raise NotOurs(
+                    "the database was made anew by a program of another version, or for other topics; give each a "
+                    "FLAGGED_SERVE_DATABASE of its own, or end the others"
+                )
             self._moment = _moment(connection)
             found = connection.execute(select(positions)).all()
         return {TopicPartition(topic, partition): offset for topic, partition, offset in found}
+
+    def _make_if_gone(self) -> None:
+        with self.reading() as connection:
+            if self.engine.dialect.has_table(connection, read_model.name):
+                return
+        with self._writing.begin() as connection:
+            self._lock(connection)
+            if not self.engine.dialect.has_table(connection, read_model.name):
+                self._make(connection)
 
     def apply(self, batch: Batch) -> int:
         """Write a batch, whole or not at all; the number of this change. Raises Overtaken."""

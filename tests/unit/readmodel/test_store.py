@@ -111,11 +111,21 @@ def test_tables_made_anew_are_not_written_to_by_who_knows_the_old_ones(tmp_path:
     """Though as many changes may have come since."""
     one, other = open_store(tmp_path / "store.db"), open_store(tmp_path / "store.db")
     one.apply(batch_of(outputs_of("P1")))
+    other.positions()
     other.rebuild()
     other.positions()
     other.apply(batch_of(outputs_of("P2")))
     with pytest.raises(Overtaken):
         one.apply(batch_of(outputs_of("P3"), 9))
+
+
+def test_who_was_overtaken_throws_nothing_away(tmp_path: Path) -> None:
+    one, other = open_store(tmp_path / "store.db"), open_store(tmp_path / "store.db")
+    one.apply(batch_of(outputs_of("P1")))
+    before = content(one.engine)
+    with pytest.raises(Overtaken):
+        other.rebuild()
+    assert content(one.engine) == before
 
 
 def test_history_beyond_the_retention_goes(tmp_path: Path) -> None:
