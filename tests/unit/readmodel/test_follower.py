@@ -26,7 +26,7 @@ PARTITION = TopicPartition(SETTINGS.flag_status_topic, 0)
 
 
 class Lists:
-    """Stands where a TopicReader does, over a topic of so many records that are no outputs; `gate` lets them be read."""
+    """Stands where a TopicReader does, over a topic of records that are no outputs; `gate` lets them be read."""
 
     def __init__(self, count: int) -> None:
         self.count = count
