@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,16 +110,23 @@ def list_products(
     return [Found(*row) for row in connection.execute(statement)]
 
 
-def all_products(connection: Connection, chosen: Filter, most: int) -> Iterator[bytes]:
-    """The records of all products, by product_id, up to `most`; read as they are asked for."""
+def product_pages(
+    reading: Callable[[], AbstractContextManager[Connection]], chosen: Filter, most: int
+) -> Iterator[list[bytes]]:
+    """The records of all products, by product_id, up to `most`, in pages; at least one, if empty.
+
+    Each page has a connection of its own, which is given back before it is shown: whoever takes long between two of
+    them holds none, nor an old state of the database.
+    """
     sort, after, given = SORTS["product_id"], None, 0
-    while given < most:
-        page = list_products(connection, chosen, sort, min(_EXPORT_PAGE, most - given), after)
-        for found in page:
-            yield found.body
-        if len(page) < _EXPORT_PAGE:
-            return
+    while True:
+        limit = min(_EXPORT_PAGE, most - given)
+        with reading() as connection:
+            page = list_products(connection, chosen, sort, limit, after)
+        yield [found.body for found in page]
         given += len(page)
+        if len(page) < limit or given >= most:
+            return
         after = (page[-1].value, page[-1].product_id)
 
 

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from streams.readmodel import queries
+from streams.readmodel.queries import Filter
 from streams.testing.outputs import Output, product_outputs
+from streams.web.products import _csv
 from tests.unit.web.serving import KEY, OPERATOR, api, bearer, market, write
 
 MARKET = market()
@@ -147,6 +150,23 @@ def test_the_export_has_a_line_for_each_product_of_the_seller(client: TestClient
         assert (row["metric"] == "") == (row["status"] == "resolved")
 
 
+def test_an_export_of_several_pages_is_whole_and_holds_no_connection_meanwhile(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "_EXPORT_PAGE", 3)
+    for count in (0, 2, 3, 7):
+        with api(tmp_path / str(count)) as (_, store):
+            ids = {f"P{number}" for number in range(count)}
+            for product_id in ids:
+                write(store, [_flagged_output(product_id)])
+            parts = []
+            for part in _csv(store, Filter("S9")):
+                assert store.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+                parts.append(part)
+            assert {row["product_id"] for row in csv.DictReader(io.StringIO("".join(parts)))} == ids
+            assert len(parts) == 1 + count // 3
+
+
 def test_an_operator_says_whose_export(client: TestClient) -> None:
     assert client.get(f"{API}/export.csv", headers=OPERATOR).status_code == 400
     response = client.get(f"{API}/export.csv", headers=OPERATOR, params={"seller_id": "S2"})
@@ -195,6 +215,7 @@ def test_a_database_that_is_away_is_told_as_a_problem(tmp_path: Any) -> None:
     with api(tmp_path) as (client, store):
         with store.engine.begin() as connection:
             connection.exec_driver_sql("DROP TABLE flagged_products")
-        response = client.get(f"{API}/products", headers=bearer("S1"))
-        assert (response.status_code, response.headers["content-type"]) == (503, "application/problem+json")
-        assert KEY not in response.text
+        for path in ("/products", "/counts", "/export.csv", "/product?product_id=P"):
+            response = client.get(API + path, headers=bearer("S1"))
+            assert (response.status_code, response.headers["content-type"]) == (503, "application/problem+json"), path
+            assert KEY not in response.text
