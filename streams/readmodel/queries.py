@@ -42,9 +42,10 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """An order of products: by a column, then by product_id, which is always ascending."""
+    """An order of products: by a column of a kind, then by product_id, which is always ascending."""
 
     column: str
+    kind: type
     descending: bool
 
     def order(self) -> list[Any]:
@@ -66,10 +67,10 @@ class Sort:
 
 
 SORTS = {
-    "severity": Sort("severity", descending=True),
-    "-effective_at": Sort("effective_at", descending=True),
-    "effective_at": Sort("effective_at", descending=False),
-    "product_id": Sort("product_id", descending=False),
+    "severity": Sort("severity", float, descending=True),
+    "-effective_at": Sort("effective_at", int, descending=True),
+    "effective_at": Sort("effective_at", int, descending=False),
+    "product_id": Sort("product_id", str, descending=False),
 }
 """The orders that can be asked for, by their names."""
 

@@ -59,8 +59,7 @@ def get_products(
     request = (chosen.seller_id, sorted(chosen.statuses), chosen.reason, chosen.region, chosen.text, sort)
     after = None
     if cursor is not None:
-        kind: Any = str if order.column == "product_id" else (int, float)
-        value, product_id = read_cursor(request, cursor, kind, str)
+        value, product_id = read_cursor(request, cursor, order.kind, str)
         after = (value, product_id)
     with parts.store.reading() as connection:
         found = list_products(connection, chosen, order, limit + 1, after)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
 from fastapi.testclient import TestClient
 
@@ -138,6 +140,18 @@ def test_a_cursor_is_good_for_its_own_request_only(client: TestClient) -> None:
     for bad in ("x", "!", "e30", "A" * 5000, cursor + "A", cursor[:-3]):
         assert client.get(f"{API}/products", headers=OPERATOR, params={"cursor": bad}).status_code in (400, 422)
     assert client.get(f"{API}/products", headers=bearer("S1"), params={"cursor": cursor}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("sort", "value"), [("severity", True), ("severity", "x"), ("effective_at", 1e300), ("effective_at", False)]
+)
+def test_a_cursor_of_another_kind_is_none(client: TestClient, sort: str, value: Any) -> None:
+    """Whoever makes one of their own is told so, not that the database is away."""
+    cursor = get(client, "/products", OPERATOR, limit=1, sort=sort)["next_cursor"]
+    mark, _, product_id = orjson.loads(base64.urlsafe_b64decode(cursor + "=="))
+    made = base64.urlsafe_b64encode(orjson.dumps([mark, value, product_id])).decode()
+    response = client.get(f"{API}/products", headers=OPERATOR, params={"cursor": made, "sort": sort})
+    assert response.status_code == 400
 
 
 def test_the_export_has_a_line_for_each_product_of_the_seller(client: TestClient) -> None:
