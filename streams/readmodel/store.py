@@ -45,6 +45,9 @@ from streams.readmodel.schema import VERSION, metadata, positions, products, rea
 _LOCK_TIMEOUT_S = 30
 # Nothing that the API asks takes a tenth of it; what does shall not pile up.
 _STATEMENT_TIMEOUT_MS = 10_000
+# A server whose machine or network is gone says nothing: without these a connection waits for it for hours.
+_CONNECT_TIMEOUT_S = 10
+_SILENCE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 _CONNECTIONS = 10
 _WRITING = "writing"
 # Of PostgreSQL's advisory locks, the one under which the tables are made.
@@ -99,18 +102,22 @@ def open_engine(url: str | None, directory: Path, name: str) -> Engine:
         directory.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{directory / name}"
     try:
-        kind = make_url(url).get_backend_name()
+        parsed = make_url(url)
+        kind = parsed.get_backend_name()
         if kind == "sqlite":
+            if parsed.database in (None, "", ":memory:"):
+                raise ArgumentError("each connection would have a database of its own")
             engine = create_engine(url, connect_args={"timeout": _LOCK_TIMEOUT_S}, pool_size=_CONNECTIONS)
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         if kind == "postgresql":
             options = f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c lock_timeout={_LOCK_TIMEOUT_S * 1000}"
+            arguments = {"options": options, "connect_timeout": _CONNECT_TIMEOUT_S, **_SILENCE}
             return create_engine(
-                url, connect_args={"options": options}, pool_size=_CONNECTIONS, max_overflow=30, pool_pre_ping=True
+                url, connect_args=arguments, pool_size=_CONNECTIONS, max_overflow=30, pool_pre_ping=True
             )
-    except (ArgumentError, NoSuchModuleError, ImportError, TypeError) as error:
+    except (ArgumentError, NoSuchModuleError, ImportError, TypeError, ValueError) as error:
         # The URL holds a password: it is not to be repeated.
         raise UserError(
             f"the database's URL can't be used ({type(error).__name__}); give one such as "

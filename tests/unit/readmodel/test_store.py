@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from streams.errors import UserError
+from streams.readmodel import store as store_module
 from streams.readmodel.queries import get_product, list_changes, list_transitions
 from streams.readmodel.rows import product_row, transition_row
 from streams.readmodel.store import Batch, Overtaken, Store, content, open_engine
@@ -161,11 +163,35 @@ def test_the_same_database_is_left_as_it_is(tmp_path: Path) -> None:
     assert store.positions() == {SNAPSHOTS: 1}
 
 
-@pytest.mark.parametrize("url", ["mysql://host/db", "nonsense", "postgresql+nothing://host/db"])
+@pytest.mark.parametrize(
+    "url", ["mysql://host/db", "nonsense", "postgresql+nothing://host/db", "postgresql+psycopg://host:hunter2/db"]
+)
 def test_a_url_that_cant_be_used_is_told_without_its_password(tmp_path: Path, url: str) -> None:
     with pytest.raises(UserError, match="postgresql") as caught:
         open_engine(url.replace("://", "://user:hunter2hunter2@"), tmp_path, "x.db")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_in_memory_is_refused(tmp_path: Path, url: str) -> None:
+    """Each thread would have one of its own, without any tables."""
+    with pytest.raises(UserError, match="sqlite:///file.db"):
+        open_engine(url, tmp_path, "x.db")
+
+
+def test_an_unescaped_at_sign_in_the_password_is_told_without_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        open_engine("postgresql+psycopg://user:p@hunter2:hunter2@host/db", tmp_path, "x.db")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "_CONNECT_TIMEOUT_S", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql+psycopg://u:p@127.0.0.1:{silent.getsockname()[1]}/db"
+        store = Store(open_engine(url, tmp_path, ""), "topics", DAY_MS)
+        with pytest.raises(UserError, match="FLAGGED_SERVE_DATABASE"):
+            store.open()
 
 
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
