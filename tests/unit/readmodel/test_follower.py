@@ -15,9 +15,10 @@ from streams.clients.topic_reader import Part
 from streams.errors import LogCut
 from streams.observability.health import Health, Readiness
 from streams.readmodel import follower as follower_module
+from streams.readmodel.database import open_engine
 from streams.readmodel.follower import Follower, source_of
 from streams.readmodel.schema import metadata
-from streams.readmodel.store import Batch, Store, open_engine
+from streams.readmodel.store import Batch, Store
 from streams.settings import Settings
 
 LONG_S = 60.0

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from streams.errors import UserError
-from streams.readmodel import store as store_module
+from streams.readmodel import database
+from streams.readmodel.database import open_engine
 from streams.readmodel.queries import get_product, list_changes, list_transitions
 from streams.readmodel.rows import product_row, transition_row
-from streams.readmodel.store import Batch, Overtaken, Store, content, open_engine
+from streams.readmodel.store import Batch, Overtaken, Store, content
 from streams.testing.outputs import Output, product_outputs
 
 SNAPSHOTS = TopicPartition("snapshots", 0)
@@ -75,6 +76,56 @@ def test_a_tombstone_removes_the_product_and_leaves_its_history(store: Store) ->
     with store.reading() as connection:
         assert get_product(connection, "P1") is None
         assert len(list_transitions(connection, "P1", 10)) == 1
+
+
+def cleared() -> list[Output]:
+    """A product's way up to where it is clear again, and on, until it is flagged once more."""
+    for seed in range(1_000):
+        outputs = outputs_of(moves=9, seed=seed)
+        if "clear" in (statuses := [output.status for output in outputs]) and statuses[-1] != "clear":
+            return outputs
+    raise AssertionError
+
+
+def test_a_product_whose_tombstone_is_no_longer_there_goes_by_its_transition(store: Store) -> None:
+    """Who stood still for longer than `delete.retention.ms` never reads the tombstone."""
+    outputs = cleared()
+    at = next(number for number, output in enumerate(outputs) if output.status == "clear")
+    store.apply(batch_of(outputs[:at]))
+    clear = batch_of(outputs[at : at + 1])
+    clear.removed.clear()
+    store.apply(clear)
+    with store.reading() as connection:
+        assert get_product(connection, "P1") is None
+    again = batch_of(outputs)  # a copy, of which the snapshot is a later one: it stays
+    again.removed.clear()
+    store.apply(again)
+    with store.reading() as connection:
+        assert get_product(connection, "P1") == outputs[-1].snapshot
+
+
+def test_that_a_product_is_gone_is_told_though_its_transition_came_before(store: Store) -> None:
+    """The two topics are read side by side: whoever looked at the list at the transition saw the product still."""
+    outputs = cleared()
+    at = next(number for number, output in enumerate(outputs) if output.status == "clear")
+    transitions_only = batch_of(outputs[: at + 1])
+    transitions_only.products.clear()
+    store.apply(transitions_only)
+    snapshot_only = batch_of(outputs[:at])
+    snapshot_only.transitions.clear()
+    store.apply(snapshot_only)
+    tombstone = Batch()
+    tombstone.remove("P1")
+    number = store.apply(tombstone)
+    with store.reading() as connection:
+        assert get_product(connection, "P1") is None
+        changes = list_changes(connection, number - 1, number, 10)
+    assert [(change.product_id, change.current_status) for change in changes or []] == [("P1", "clear")]
+    again = Batch()
+    again.remove("P1")
+    number = store.apply(again)
+    with store.reading() as connection:
+        assert list_changes(connection, number - 1, number, 10) == []
 
 
 def test_within_a_batch_the_last_word_on_a_product_counts() -> None:
@@ -175,7 +226,7 @@ def test_a_url_that_cant_be_used_is_told_without_its_password(tmp_path: Path, ur
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
 def test_a_database_in_memory_is_refused(tmp_path: Path, url: str) -> None:
     """Each thread would have one of its own, without any tables."""
-    with pytest.raises(UserError, match="sqlite:///file.db"):
+    with pytest.raises(UserError, match=r"sqlite:///file\.db"):
         open_engine(url, tmp_path, "x.db")
 
 
@@ -186,7 +237,7 @@ def test_an_unescaped_at_sign_in_the_password_is_told_without_it(tmp_path: Path)
 
 
 def test_a_server_that_says_nothing_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "_CONNECT_TIMEOUT_S", 2)
+    monkeypatch.setattr(database, "_CONNECT_TIMEOUT_S", 2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql+psycopg://u:p@127.0.0.1:{silent.getsockname()[1]}/db"
         store = Store(open_engine(url, tmp_path, ""), "topics", DAY_MS)
