@@ -61,7 +61,7 @@ async def _serve(settings: Settings, authenticator: Authenticator | None) -> Non
         settings.history_retention_ms,
     )
     health = Health()
-    hub = ChangeHub(store, settings.change_streams_max)
+    hub = ChangeHub(store, settings.change_streams_max, lambda reason: health.fail("changes", reason))
     follower = Follower(settings, store, health, hub.changed, settings.broker_wait_ms / 1000)
     metrics = ServeMetrics(follower, hub)
     limiter = Limiter(settings.requests_per_minute)
