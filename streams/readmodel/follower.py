@@ -22,6 +22,8 @@ from streams.settings import Settings
 _RETRY_S = 1.0
 # Another process keeps the same database up; it is looked after this often whether it still does.
 _STAND_BY_S = 5.0
+# After so long without a record the broker is asked whether it is still there.
+_SILENCE_S = 10.0
 
 log = get_logger(__name__)
 
@@ -53,6 +55,7 @@ class Follower:
         self._topics = [settings.flag_status_topic, settings.flag_status_changed_topic]
         self._positions: dict[TopicPartition, int] = {}
         self._targets: dict[TopicPartition, int] | None = None
+        self._heard_at = 0.0
         self._generation: int | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_ready = asyncio.Event()
@@ -117,9 +120,9 @@ class Follower:
         while True:
             try:
                 parts = await reader.read()
-                self._health.restore("broker")
                 if parts:
                     await self._take(parts)
+                await self._listen(reader, bool(parts))
                 self.lag = reader.lag()
                 self._look_whether_ready()
             except LogCut as error:
@@ -134,6 +137,16 @@ class Follower:
                 self._trouble("database", _cause(error))
                 await asyncio.sleep(_RETRY_S)
                 await self._begin(reader)
+
+    async def _listen(self, reader: TopicReader, came: bool) -> None:
+        """A broker that is away looks as topics do in which nothing happens: it is asked now and then."""
+        now = asyncio.get_running_loop().time()
+        if not came and now - self._heard_at < _SILENCE_S:
+            return
+        if not came:
+            await reader.ends()
+        self._heard_at = now
+        self._health.restore("broker")
 
     async def _begin(self, reader: TopicReader) -> None:
         """Go on where the database is, or from nothing if the topics are others than those it was made of."""
@@ -159,6 +172,7 @@ class Follower:
                 self._trouble("database", _cause(error))
                 await asyncio.sleep(_RETRY_S)
         self._health.restore("database")
+        self._health.restore("broker")
         if self._targets is None:
             self._targets = await reader.ends()
         # What others have written counts: who stands by may never come to write.

@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from streams.clients.topic_reader import Part
-from streams.errors import LogCut
+from streams.errors import BrokerUnreachable, LogCut
 from streams.observability.health import Health, Readiness
 from streams.readmodel import follower as follower_module
 from streams.readmodel.database import open_engine
@@ -34,6 +34,7 @@ class Lists:
         self.gate = asyncio.Event()
         self.gate.set()
         self.cut = False
+        self.away = False
         self._at = 0
 
     async def __aenter__(self) -> Lists:
@@ -59,6 +60,8 @@ class Lists:
         return [Part(PARTITION, [], self.count)]
 
     async def ends(self) -> dict[TopicPartition, int]:
+        if self.away:
+            raise BrokerUnreachable("away")
         return {PARTITION: self.count}
 
     def lag(self) -> int:
@@ -108,6 +111,20 @@ def test_while_it_is_made_anew_it_is_not_ready(tmp_path: Path, monkeypatch: pyte
         assert health.ready
 
     monkeypatch.setattr(follower_module, "_STAND_BY_S", 2 * LONG_S)
+    follow(tmp_path, monkeypatch, story)
+
+
+def test_a_broker_that_is_away_is_told_though_nothing_is_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(reader: Lists, _store: Store, health: Health, follower: Follower) -> None:
+        reader.away = True
+        await until(lambda: health.readiness is Readiness.DEGRADED)
+        assert follower.is_ready
+        reader.away = False
+        await until(lambda: health.readiness is Readiness.RUNNING)
+
+    monkeypatch.setattr(follower_module, "_SILENCE_S", 0.01)
     follow(tmp_path, monkeypatch, story)
 
 
