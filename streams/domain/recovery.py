@@ -48,7 +48,7 @@ class Recovery:
     below_rate: Decimal
     is_below: bool
     settle_orders: int | None
-    good_orders: int
+    good_orders: int | None
     at_latest: int | None
     dwell_ms: int | None
 
@@ -68,10 +68,17 @@ def recovery_of(standing: Standing, policy: Policy | None, rule: MetricPolicy | 
         below_rate=exit_rate,
         is_below=is_below,
         settle_orders=_settle(standing, is_below, tolerated),
-        good_orders=0 if is_below else floor(k / Fraction(exit_rate)) + 1 - n,
+        good_orders=_good_orders(k, n, is_below, exit_rate),
         at_latest=None if policy is None or rule is None else _gate_shut(standing, rule, bucket_ms) + policy.dwell_ms,
         dwell_ms=None if policy is None else policy.dwell_ms,
     )
+
+
+def _good_orders(k: int, n: int, is_below: bool, exit_rate: Decimal) -> int | None:
+    """As published, a rate is rounded: below one that became 0 no good order brings it."""
+    if is_below:
+        return 0
+    return floor(k / Fraction(exit_rate)) + 1 - n if exit_rate else None
 
 
 def _settle(standing: Standing, is_below: bool, tolerated: int) -> int | None:

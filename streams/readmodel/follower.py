@@ -8,20 +8,22 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from aiokafka import TopicPartition
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from streams.clients.topic_reader import Part, TopicReader
 from streams.errors import BrokerUnreachable, LogCut, UserError
 from streams.observability.health import Health, Readiness
 from streams.observability.logging import get_logger
 from streams.readmodel.rows import key_text, product_row, transition_row
-from streams.readmodel.store import Batch, Overtaken, Store
+from streams.readmodel.store import Batch, NotOurs, Overtaken, Store
 from streams.settings import Settings
 
 # How long to wait before trying again what failed: the broker, the database.
 _RETRY_S = 1.0
 # Another process keeps the same database up; it is looked after this often whether it still does.
 _STAND_BY_S = 5.0
+# After so long without a record the broker is asked whether it is still there.
+_SILENCE_S = 10.0
 
 log = get_logger(__name__)
 
@@ -53,6 +55,8 @@ class Follower:
         self._topics = [settings.flag_status_topic, settings.flag_status_changed_topic]
         self._positions: dict[TopicPartition, int] = {}
         self._targets: dict[TopicPartition, int] | None = None
+        self._heard_at = 0.0
+        self._generation: int | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_ready = asyncio.Event()
 
@@ -116,9 +120,9 @@ class Follower:
         while True:
             try:
                 parts = await reader.read()
-                self._health.restore("broker")
                 if parts:
                     await self._take(parts)
+                await self._listen(reader, bool(parts))
                 self.lag = reader.lag()
                 self._look_whether_ready()
             except LogCut as error:
@@ -128,31 +132,51 @@ class Follower:
                 log.info("another process keeps the database up; standing by")
                 await asyncio.sleep(_STAND_BY_S)
                 await self._begin(reader)
-            except DBAPIError as error:
-                self._trouble("database", error.orig)
+            except SQLAlchemyError as error:
+                # Also what is none of the driver's: that all connections were in use for too long.
+                self._trouble("database", _cause(error))
                 await asyncio.sleep(_RETRY_S)
                 await self._begin(reader)
+
+    async def _listen(self, reader: TopicReader, came: bool) -> None:
+        """A broker that is away looks as topics do in which nothing happens: it is asked now and then."""
+        now = asyncio.get_running_loop().time()
+        if not came and now - self._heard_at < _SILENCE_S:
+            return
+        if not came:
+            await reader.ends()
+        self._heard_at = now
+        self._health.restore("broker")
 
     async def _begin(self, reader: TopicReader) -> None:
         """Go on where the database is, or from nothing if the topics are others than those it was made of."""
         while True:
             try:
                 stored = await asyncio.to_thread(self._store.positions)
+                self._look_whether_other_tables()
                 try:
                     self._positions = await reader.begin_at(stored)
                 except LogCut as error:
                     log.warning("making the database anew", reason=str(error))
-                    self._targets = None
-                    self._is_ready.clear()
+                    self._not_ready()
                     await asyncio.to_thread(self._store.rebuild)
-                    self._positions = await reader.begin_at({})
+                    continue
                 break
-            except DBAPIError as error:
-                self._trouble("database", error.orig)
+            except Overtaken:
+                continue  # another process has made it anew just now
+            except NotOurs as error:
+                self._not_ready()
+                self._trouble("database", error)
+                await asyncio.sleep(_STAND_BY_S)
+            except SQLAlchemyError as error:
+                self._trouble("database", _cause(error))
                 await asyncio.sleep(_RETRY_S)
         self._health.restore("database")
+        self._health.restore("broker")
         if self._targets is None:
             self._targets = await reader.ends()
+        # What others have written counts: who stands by may never come to write.
+        self._look_whether_ready()
 
     async def _take(self, parts: list[Part]) -> None:
         batch = self._batch(parts)
@@ -192,6 +216,17 @@ class Follower:
             batch.add(row)
         return row is not None
 
+    def _look_whether_other_tables(self) -> None:
+        """Tables that were made anew, by whomever, hold nothing yet: half a list would look as if all were well."""
+        if self._generation not in (None, self._store.generation):
+            self._not_ready()
+        self._generation = self._store.generation
+
+    def _not_ready(self) -> None:
+        self._targets = None
+        self._is_ready.clear()
+        self._health.enter(Readiness.RECOVERING, "reading the topics")
+
     def _look_whether_ready(self) -> None:
         if self._is_ready.is_set() or self._targets is None:
             return
@@ -203,3 +238,7 @@ class Follower:
     def _trouble(self, part: str, error: BaseException | None) -> None:
         log.warning(f"the {part} can't be used, trying again", reason=str(error).strip())
         self._health.degrade(part, str(error).strip())
+
+
+def _cause(error: SQLAlchemyError) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,9 +42,10 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """An order of products: by a column, then by product_id, which is always ascending."""
+    """An order of products: by a column of a kind, then by product_id, which is always ascending."""
 
     column: str
+    kind: type
     descending: bool
 
     def order(self) -> list[Any]:
@@ -65,10 +67,10 @@ class Sort:
 
 
 SORTS = {
-    "severity": Sort("severity", descending=True),
-    "-effective_at": Sort("effective_at", descending=True),
-    "effective_at": Sort("effective_at", descending=False),
-    "product_id": Sort("product_id", descending=False),
+    "severity": Sort("severity", float, descending=True),
+    "-effective_at": Sort("effective_at", int, descending=True),
+    "effective_at": Sort("effective_at", int, descending=False),
+    "product_id": Sort("product_id", str, descending=False),
 }
 """The orders that can be asked for, by their names."""
 
@@ -109,16 +111,23 @@ def list_products(
     return [Found(*row) for row in connection.execute(statement)]
 
 
-def all_products(connection: Connection, chosen: Filter, most: int) -> Iterator[bytes]:
-    """The records of all products, by product_id, up to `most`; read as they are asked for."""
+def product_pages(
+    reading: Callable[[], AbstractContextManager[Connection]], chosen: Filter, most: int
+) -> Iterator[list[bytes]]:
+    """The records of all products, by product_id, up to `most`, in pages; at least one, if empty.
+
+    Each page has a connection of its own, which is given back before it is shown: whoever takes long between two of
+    them holds none, nor an old state of the database.
+    """
     sort, after, given = SORTS["product_id"], None, 0
-    while given < most:
-        page = list_products(connection, chosen, sort, min(_EXPORT_PAGE, most - given), after)
-        for found in page:
-            yield found.body
-        if len(page) < _EXPORT_PAGE:
-            return
+    while True:
+        limit = min(_EXPORT_PAGE, most - given)
+        with reading() as connection:
+            page = list_products(connection, chosen, sort, limit, after)
+        yield [found.body for found in page]
         given += len(page)
+        if len(page) < limit or given >= most:
+            return
         after = (page[-1].value, page[-1].product_id)
 
 

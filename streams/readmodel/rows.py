@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from streams.codecs.output_views import ReasonView, SnapshotView, decode_snapshot, decode_transition
+from streams.codecs.output_views import (
+    ReasonView,
+    SnapshotView,
+    TransitionView,
+    decode_snapshot,
+    decode_transition,
+)
 from streams.codecs.times import time_ms
+from streams.domain.events import TEXT_LENGTH_MAX
 from streams.domain.policy import METRICS
 from streams.domain.transitions import STATUS_NAMES
 
@@ -14,6 +21,7 @@ Row = dict[str, Any]
 # Statuses by how much they hurt; further apart than any ratio is large.
 _RANK = {"clear": 0, "resolved": 1, "at_risk": 2, "impacted": 3}
 _RANK_STEP = 1_000.0
+_GREATEST = 2**63 - 1
 _METRIC_BITS = {metric: 1 << index for index, metric in enumerate(METRICS)}
 
 
@@ -25,9 +33,10 @@ def metric_bit(metric: str) -> int:
 def product_row(key: bytes | None, value: bytes) -> Row | None:
     """The row of a snapshot; None for a record that is none."""
     snapshot = decode_snapshot(value)
-    if snapshot is None or snapshot.product_id != key_text(key):
+    if snapshot is None or not _fits(snapshot, key):
         return None
     try:
+        time_ms(snapshot.updated_at)
         return {
             "product_id": snapshot.product_id,
             "seller_id": snapshot.seller_id,
@@ -48,7 +57,7 @@ def product_row(key: bytes | None, value: bytes) -> Row | None:
 def transition_row(key: bytes | None, value: bytes) -> Row | None:
     """The row of a transition; None for a record that is none."""
     transition = decode_transition(value)
-    if transition is None or transition.product_id != key_text(key):
+    if transition is None or not _fits(transition, key):
         return None
     try:
         return {
@@ -62,6 +71,16 @@ def transition_row(key: bytes | None, value: bytes) -> Row | None:
         }
     except ValueError:
         return None
+
+
+def _fits(record: SnapshotView | TransitionView, key: bytes | None) -> bool:
+    """Whether it is one of ours. What no column takes would come back for ever, and nothing behind it be read."""
+    texts = (record.product_id, record.seller_id, record.region, record.category)
+    return (
+        record.product_id == key_text(key)
+        and 0 <= record.sequence <= _GREATEST
+        and all(text is None or len(text) <= TEXT_LENGTH_MAX for text in texts)
+    )
 
 
 def key_text(key: bytes | None) -> str | None:

@@ -6,7 +6,8 @@ A batch of records is one transaction, in this order:
    process writes into the same database, and this one has to read its positions anew (`Overtaken`). The row stays
    locked until 5, so there are never two writers at once, and changes become visible in the order of their numbers;
 2. snapshots replace those of the same products, and tombstones remove them;
-3. transitions that are not there yet are added: copies have the same bytes (SPEC 9.2), so the first one does;
+3. transitions that are not there yet are added: copies have the same bytes (SPEC 9.2), so the first one does. One to
+   clear removes the product as its tombstone does, which Kafka keeps for a day only: who reads on later misses it;
 4. transitions older than the retention go, as counted from the latest one: what is kept depends on the topics only;
 5. the positions move on, and all is committed.
 """
@@ -14,10 +15,9 @@ A batch of records is one transaction, in this order:
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
@@ -25,28 +25,21 @@ from sqlalchemy import (
     Connection,
     Engine,
     bindparam,
-    create_engine,
     delete,
-    event,
     func,
     insert,
-    make_url,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from streams.domain.transitions import CLEAR
 from streams.errors import UserError
+from streams.readmodel.database import WRITING
 from streams.readmodel.rows import Row
 from streams.readmodel.schema import VERSION, metadata, positions, products, read_model, transitions
 
-# A writer waits for another one so long, a reader for the disk.
-_LOCK_TIMEOUT_S = 30
-# Nothing that the API asks takes a tenth of it; what does shall not pile up.
-_STATEMENT_TIMEOUT_MS = 10_000
-_CONNECTIONS = 10
-_WRITING = "writing"
 # Of PostgreSQL's advisory locks, the one under which the tables are made.
 _MAKING_LOCK = 0x666C6167
 
@@ -60,6 +53,10 @@ class Moment(NamedTuple):
 
 class Overtaken(Exception):
     """Another process has written into the database since we last read our positions."""
+
+
+class NotOurs(UserError):
+    """Another process has made the tables anew, in another version or of other topics: they are not ours to write."""
 
 
 @dataclass(slots=True)
@@ -86,56 +83,13 @@ class Batch:
         self.transitions.setdefault((row["product_id"], row["sequence"]), row)
 
 
-def open_engine(url: str | None, directory: Path, name: str) -> Engine:
-    """An engine for the database of this URL; without one, for the SQLite file of this name in the directory.
-
-    Raises UserError for a URL that is none, or of a kind that is not supported.
-    """
-    if url is None:
-        directory.mkdir(parents=True, exist_ok=True)
-        url = f"sqlite:///{directory / name}"
-    try:
-        kind = make_url(url).get_backend_name()
-        if kind == "sqlite":
-            engine = create_engine(url, connect_args={"timeout": _LOCK_TIMEOUT_S}, pool_size=_CONNECTIONS)
-            event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
-            return engine
-        if kind == "postgresql":
-            options = f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c lock_timeout={_LOCK_TIMEOUT_S * 1000}"
-            return create_engine(
-                url, connect_args={"options": options}, pool_size=_CONNECTIONS, max_overflow=30, pool_pre_ping=True
-            )
-    except (ArgumentError, NoSuchModuleError, ImportError, TypeError) as error:
-        # The URL holds a password: it is not to be repeated.
-        raise UserError(
-            f"the database's URL can't be used ({type(error).__name__}); give one such as "
-            "postgresql+psycopg://user:password@host/name or sqlite:///file.db"
-        ) from None
-    raise UserError(f"the database's URL is one of {kind}; give one of postgresql+psycopg or sqlite")
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # Readers and the writer do not wait for each other. A commit survives the death of the process; what a power cut
-    # takes with it is read from the topics again, for positions and rows go together.
-    connection.isolation_level = None  # SQLAlchemy's transactions, not the driver's, which begins too late
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # Who is going to write takes his turn now: later, what he has read may be the past.
-    writes = connection.get_execution_options().get(_WRITING)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
 class Store:
     """The read model's database. All methods block, so they belong into a thread; one writer at a time is served."""
 
     def __init__(self, engine: Engine, source: str, history_retention_ms: int) -> None:
         """`source` names what the rows are made of: a database made of something else is made anew."""
         self.engine = engine
-        self._writing = engine.execution_options(**{_WRITING: True})
+        self._writing = engine.execution_options(**{WRITING: True})
         self._source = source
         self._history_retention_ms = history_retention_ms
         self._moment = Moment(0, 0)
@@ -155,10 +109,17 @@ class Store:
                 f"the database can't be used: {str(reason).strip()}. Check FLAGGED_SERVE_DATABASE, and that it is up"
             ) from None
 
+    @property
+    def generation(self) -> int:
+        """Of the tables whose positions were read last."""
+        return self._moment.generation
+
     def rebuild(self) -> None:
-        """Throw everything away, to be read from the topics again."""
+        """Throw everything away, to be read from the topics again. Raises Overtaken if another process did so."""
         with self._writing.begin() as connection:
             self._lock(connection)
+            if _moment(connection) != self._moment:
+                raise Overtaken
             self._make(connection)
 
     def _lock(self, connection: Connection) -> None:
@@ -180,11 +141,29 @@ class Store:
         connection.execute(insert(read_model), values | {"generation": secrets.randbits(62), "change": 0})
 
     def positions(self) -> dict[TopicPartition, int]:
-        """Where to go on. What is applied next has to come from there."""
+        """Where to go on. What is applied next has to come from there.
+
+        Tables that are gone are made again. Raises NotOurs.
+        """
+        self._make_if_gone()
         with self.reading() as connection:
+            if not self._is_current(connection):
+                raise NotOurs(
+                    "the database was made anew by a program of another version, or for other topics; give each a "
+                    "FLAGGED_SERVE_DATABASE of its own, or end the others"
+                )
             self._moment = _moment(connection)
             found = connection.execute(select(positions)).all()
         return {TopicPartition(topic, partition): offset for topic, partition, offset in found}
+
+    def _make_if_gone(self) -> None:
+        with self.reading() as connection:
+            if self.engine.dialect.has_table(connection, read_model.name):
+                return
+        with self._writing.begin() as connection:
+            self._lock(connection)
+            if not self.engine.dialect.has_table(connection, read_model.name):
+                self._make(connection)
 
     def apply(self, batch: Batch) -> int:
         """Write a batch, whole or not at all; the number of this change. Raises Overtaken."""
@@ -195,8 +174,9 @@ class Store:
             if connection.execute(update(read_model).where(present).values(change=change)).rowcount != 1:
                 raise Overtaken
             self._put(connection, products, ["product_id"], _stamped(batch.products.values(), change))
-            self._remove(connection, batch.removed)
+            self._remove(connection, batch.removed, change)
             self._put(connection, transitions, [], _stamped(batch.transitions.values(), change))
+            self._clear(connection, batch.transitions.values())
             if batch.transitions:
                 self._prune(connection)
             moved = [
@@ -220,10 +200,25 @@ class Store:
             statement = statement.on_conflict_do_nothing()
         connection.execute(statement, rows)
 
-    def _remove(self, connection: Connection, product_ids: set[str]) -> None:
-        if product_ids:
-            statement = delete(products).where(products.c.product_id == bindparam("gone"))
-            connection.execute(statement, [{"gone": product_id} for product_id in sorted(product_ids)])
+    def _remove(self, connection: Connection, product_ids: set[str], change: int) -> None:
+        """By tombstones. That a product has gone is told by its last transition, once more if that came earlier."""
+        if not product_ids:
+            return
+        gone = [{"gone": product_id} for product_id in sorted(product_ids)]
+        its, last = transitions.c.product_id == bindparam("gone"), transitions.alias()
+        latest = select(func.max(last.c.sequence)).where(last.c.product_id == bindparam("gone")).scalar_subquery()
+        shown = select(products.c.product_id).where(products.c.product_id == bindparam("gone")).exists()
+        connection.execute(
+            update(transitions).where(its, transitions.c.sequence == latest, shown).values(change=change), gone
+        )
+        connection.execute(delete(products).where(products.c.product_id == bindparam("gone")), gone)
+
+    def _clear(self, connection: Connection, rows: Iterable[Row]) -> None:
+        """By transitions to clear: what a product was before them."""
+        gone = [{"gone": row["product_id"], "up_to": row["sequence"]} for row in rows if row["status"] == CLEAR]
+        if gone:
+            its = (products.c.product_id == bindparam("gone")) & (products.c.sequence <= bindparam("up_to"))
+            connection.execute(delete(products).where(its), gone)
 
     def _prune(self, connection: Connection) -> None:
         latest = connection.execute(select(func.max(transitions.c.effective_at))).scalar()

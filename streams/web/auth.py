@@ -79,18 +79,20 @@ class Authenticator:
                 leeway=_LEEWAY_S,
                 options={"require": ["exp"], "verify_aud": self._audience is not None},
             )
+            # Numbers beyond all bounds, and half characters, are JSON as well.
+            expires_at = float(claims["exp"])
+            str(claims.get("seller_id")).encode()
         except jwt.ExpiredSignatureError:
             raise ProblemError(HTTPStatus.UNAUTHORIZED, "The token has expired.") from None
-        except (jwt.InvalidTokenError, ValueError, TypeError):
+        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError, RecursionError):
             raise ProblemError(HTTPStatus.UNAUTHORIZED, "The token is not valid here.") from None
-        return _viewer(claims)
+        return _viewer(claims, expires_at)
 
 
-def _viewer(claims: dict[str, Any]) -> Viewer:
+def _viewer(claims: dict[str, Any], expires_at: float) -> Viewer:
     scope = claims.get("scope")
     scopes = scope.split() if isinstance(scope, str) else scope if isinstance(scope, list) else []
     seller_id = claims.get("seller_id")
-    expires_at = float(claims["exp"])
     if OPERATOR_SCOPE in scopes:
         return Viewer(None, operator=True, expires_at=expires_at)
     if not isinstance(seller_id, str) or not 0 < len(seller_id) <= TEXT_LENGTH_MAX:

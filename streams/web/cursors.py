@@ -21,7 +21,7 @@ def make_cursor(request: tuple[Any, ...], place: list[Any]) -> str:
     return base64.urlsafe_b64encode(orjson.dumps([_mark(request), *place])).decode().rstrip("=")
 
 
-def read_cursor(request: tuple[Any, ...], cursor: str, *kinds: type | tuple[type, ...]) -> list[Any]:
+def read_cursor(request: tuple[Any, ...], cursor: str, *kinds: type) -> list[Any]:
     """The place, whose parts are of these kinds. Raises ProblemError for a cursor that is none of this request's."""
     try:
         if len(cursor) > _LONGEST:
@@ -35,9 +35,9 @@ def read_cursor(request: tuple[Any, ...], cursor: str, *kinds: type | tuple[type
     return list(place)
 
 
-def _is_of(value: object, kind: type | tuple[type, ...]) -> bool:
-    # What no column can hold was not made here.
-    return isinstance(value, kind) and not (isinstance(value, int) and abs(value) > _GREATEST)
+def _is_of(value: object, kind: type) -> bool:
+    # What no column can hold was not made here, nor a truth value for a number, which SQLAlchemy refuses.
+    return type(value) is kind and not (isinstance(value, int) and abs(value) > _GREATEST)
 
 
 def _mark(request: tuple[Any, ...]) -> str:

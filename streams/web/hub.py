@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
+from collections.abc import Callable
 from http import HTTPStatus
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -78,8 +79,10 @@ class Subscription:
 class ChangeHub:
     """All who follow, from `start` to `stop`. All methods belong to the event loop's thread."""
 
-    def __init__(self, store: Store, streams_max: int) -> None:
+    def __init__(self, store: Store, streams_max: int, on_failure: Callable[[str], None] = lambda _: None) -> None:
+        """`on_failure` is told why, should it come to an end by itself."""
         self._store = store
+        self._on_failure = on_failure
         self._streams_max = streams_max
         self._of_one_max = max(_LEAST_OF_ONE_HOLDER, streams_max // _OF_ONE_HOLDER)
         self._subscriptions: set[Subscription] = set()
@@ -94,6 +97,7 @@ class ChangeHub:
         """Begin to look for changes after those that there are."""
         self._moment = await asyncio.to_thread(self._store.moment)
         self._task = asyncio.create_task(self._run(), name="change hub")
+        self._task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """End all subscriptions."""
@@ -101,6 +105,13 @@ class ChangeHub:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Nobody waits for the task. Who follows comes again, and is told that it is over, not left in silence."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("the changes are told no more", exc_info=error)
+            self._on_failure(repr(error))
+            self.end_all()
 
     def end_all(self) -> None:
         """Nobody is told anything any more."""
@@ -162,7 +173,7 @@ class ChangeHub:
             try:
                 await self._tell()
             except SQLAlchemyError as error:
-                log.warning("the changes can't be read", reason=str(error).splitlines()[0])
+                log.warning("the changes can't be read", reason=str(error).partition("\n")[0])
 
     async def _tell(self) -> None:
         latest = await asyncio.to_thread(self._store.moment)
@@ -172,8 +183,13 @@ class ChangeHub:
         if self._subscriptions:
             changes = await asyncio.to_thread(self._changes, self._moment, latest)
         self._moment = latest
+        # Each is handed their own only: thousands that follow, times thousands of changes, would hold up the loop.
+        of_seller: dict[str | None, list[Change]] = defaultdict(list)
+        for change in changes or ():
+            of_seller[change.seller_id].append(change)
         for subscription in self._subscriptions:
+            viewer = subscription.viewer
             if changes is None:
                 subscription.miss(latest)
             else:
-                subscription.tell(changes, latest)
+                subscription.tell(changes if viewer.operator else of_seller.get(viewer.seller_id, []), latest)

@@ -92,7 +92,11 @@ def _flagged(parts: Parts, snapshot: SnapshotView, history: list[TransitionView]
         relapse_count=snapshot.relapse_count,
         metrics=list(metric_details(snapshot, parts.policies, parts.settings.bucket_ms)),
         impressions=impressions,
-        status_periods=status_periods(history, impressions[0].date if impressions else None),
+        status_periods=status_periods(
+            history,
+            impressions[0].date if impressions else None,
+            (snapshot.current_status, snapshot.effective_at),
+        ),
         transitions=[transition_summary(transition) for transition in history[:_FIRST_PAGE]],
         transitions_cursor=_following(snapshot.product_id, history, _FIRST_PAGE),
     )

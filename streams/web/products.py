@@ -7,13 +7,14 @@ import io
 from collections.abc import Iterator
 from dataclasses import replace
 from http import HTTPStatus
+from itertools import chain
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
 from streams.codecs.output_views import SnapshotView, decode_snapshot
-from streams.readmodel.queries import SORTS, Filter, all_products, count_products, list_products
+from streams.readmodel.queries import SORTS, Filter, count_products, list_products, product_pages
 from streams.readmodel.store import Store
 from streams.web.access import CursorText, Limit, Ready, SellerId, Who
 from streams.web.cursors import make_cursor, read_cursor
@@ -24,7 +25,6 @@ from streams.web.views import product_summary
 EXPORT_MAX = 100_000
 """Products in one CSV file; spreadsheets end at a million rows."""
 
-_CSV_PART_ROWS = 500
 _CSV_COLUMNS = (
     *("product_id", "seller_id", "region", "category", "status", "since", "metric", "level", "numerator"),
     *("denominator", "rate", "at_risk_threshold", "impacted_threshold", "other_reasons", "relapse_count", "updated_at"),
@@ -59,8 +59,7 @@ def get_products(
     request = (chosen.seller_id, sorted(chosen.statuses), chosen.reason, chosen.region, chosen.text, sort)
     after = None
     if cursor is not None:
-        kind: Any = str if order.column == "product_id" else (int, float)
-        value, product_id = read_cursor(request, cursor, kind, str)
+        value, product_id = read_cursor(request, cursor, order.kind, str)
         after = (value, product_id)
     with parts.store.reading() as connection:
         found = list_products(connection, chosen, order, limit + 1, after)
@@ -93,23 +92,24 @@ def get_export(parts: Ready, chosen: Chosen) -> StreamingResponse:
     if chosen.seller_id is None:
         raise ProblemError(HTTPStatus.BAD_REQUEST, "Give the seller_id: the export is of one seller.")
     headers = {"Content-Disposition": 'attachment; filename="flagged-products.csv"'}
-    return StreamingResponse(_csv(parts.store, chosen), media_type="text/csv; charset=utf-8", headers=headers)
+    text = _csv(parts.store, chosen)
+    # The first part is made before the answer begins: a database that is away is a problem, not a short file.
+    first = next(text)
+    return StreamingResponse(chain((first,), text), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _csv(store: Store, chosen: Filter) -> Iterator[str]:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(_CSV_COLUMNS)
-    with store.reading() as connection:
-        for number, body in enumerate(all_products(connection, chosen, EXPORT_MAX)):
+    for page in product_pages(store.reading, chosen, EXPORT_MAX):
+        for body in page:
             snapshot = decode_snapshot(body)
             if snapshot is not None:
                 writer.writerow(map(_cell, _csv_row(snapshot)))
-            if number % _CSV_PART_ROWS == 0:
-                yield text.getvalue()
-                text.seek(0)
-                text.truncate()
-    yield text.getvalue()
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
 
 
 def _csv_row(snapshot: SnapshotView) -> list[Any]:

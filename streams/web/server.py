@@ -17,8 +17,9 @@ from streams.observability.health import Health, Readiness
 from streams.observability.logging import configure_logging, get_logger
 from streams.observability.web import WebServer
 from streams.policies import policies_of
+from streams.readmodel.database import open_engine
 from streams.readmodel.follower import Follower, source_of
-from streams.readmodel.store import Store, open_engine
+from streams.readmodel.store import Store
 from streams.settings import Settings
 from streams.web.access import Limiter, Parts
 from streams.web.app import make_web_app
@@ -60,7 +61,7 @@ async def _serve(settings: Settings, authenticator: Authenticator | None) -> Non
         settings.history_retention_ms,
     )
     health = Health()
-    hub = ChangeHub(store, settings.change_streams_max)
+    hub = ChangeHub(store, settings.change_streams_max, lambda reason: health.fail("changes", reason))
     follower = Follower(settings, store, health, hub.changed, settings.broker_wait_ms / 1000)
     metrics = ServeMetrics(follower, hub)
     limiter = Limiter(settings.requests_per_minute)

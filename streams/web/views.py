@@ -192,8 +192,14 @@ def daily_impressions(snapshot: SnapshotView) -> list[DayImpressions]:
     return [DayImpressions(date=day, count=counts.get(day, 0)) for day in days]
 
 
-def status_periods(history: Sequence[TransitionView], since: str | None) -> list[StatusPeriod]:
-    """Which status a product had when, from `since` (a date) on; `history` has the latest transition first."""
+def status_periods(
+    history: Sequence[TransitionView], since: str | None, present: tuple[str, str] | None = None
+) -> list[StatusPeriod]:
+    """Which status a product had when, from `since` (a date) on; `history` has the latest transition first.
+
+    `present`: its status and since when it has it for its reasons. Transitions older than the topic's retention are
+    gone once the database was made anew; what a product has been for so long is known all the same.
+    """
     periods: list[StatusPeriod] = []
     until: str | None = None
     begin = None if since is None else f"{since}T00:00:00.000Z"
@@ -205,6 +211,8 @@ def status_periods(history: Sequence[TransitionView], since: str | None) -> list
                 return periods[::-1]
             periods.append(_period(transition.current_status, start, until))
             until = start
+    if begin is not None and until is None and present is not None:
+        return [_period(present[0], max(begin, present[1]), None)]
     if begin is not None and until is not None:
         periods.append(_period(_oldest(history).previous_status, begin, until))
     return periods[::-1]

@@ -13,7 +13,8 @@ from aiokafka import AIOKafkaProducer
 
 from streams.engine.admin import ensure_topics
 from streams.engine.partitioning import partition_of
-from streams.readmodel.store import content, open_engine
+from streams.readmodel.database import open_engine
+from streams.readmodel.store import content
 from streams.settings import Settings
 from streams.testing.outputs import Output, product_outputs
 from streams.topics import topic_specs

@@ -132,6 +132,7 @@ def test_so_many_good_orders_are_enough_and_one_less_is_not(trouble: Trouble) ->
     if recovery.is_below:
         assert recovery.good_orders == 0
         return
+    assert recovery.good_orders is not None
     for number in range(recovery.good_orders):
         assert _is_bad(scene, metric, recovery.below_rate), number
         order_id = f"G{number}"
@@ -164,3 +165,10 @@ def test_an_example_by_hand() -> None:
     assert (found.settle_orders, found.good_orders) == (2, 23)
     # With two left in the window of 7 days the gate is shut; all five are of one bucket. Then three days of dwelling.
     assert found.at_latest == T0 + 7 * DAY_MS + 3 * DAY_MS
+
+
+def test_a_threshold_that_is_published_as_nothing_is_no_way_out() -> None:
+    """0.3 x 0.0001 is written as 0.0 (SPEC 6); whoever has not the policy knows no more."""
+    standing = Standing(OVERDUE, "at_risk", 5, 40, Decimal("0.0"), [], 5, T0)
+    found = recovery_of(standing, None, None, BUCKET_MS)
+    assert (found.is_below, found.settle_orders, found.good_orders) == (False, 5, None)

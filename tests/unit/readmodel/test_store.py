@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from streams.errors import UserError
+from streams.readmodel import database
+from streams.readmodel.database import open_engine
 from streams.readmodel.queries import get_product, list_changes, list_transitions
 from streams.readmodel.rows import product_row, transition_row
-from streams.readmodel.store import Batch, Overtaken, Store, content, open_engine
+from streams.readmodel.store import Batch, Overtaken, Store, content
 from streams.testing.outputs import Output, product_outputs
 
 SNAPSHOTS = TopicPartition("snapshots", 0)
@@ -75,6 +78,56 @@ def test_a_tombstone_removes_the_product_and_leaves_its_history(store: Store) ->
         assert len(list_transitions(connection, "P1", 10)) == 1
 
 
+def cleared() -> list[Output]:
+    """A product's way up to where it is clear again, and on, until it is flagged once more."""
+    for seed in range(1_000):
+        outputs = outputs_of(moves=9, seed=seed)
+        if "clear" in (statuses := [output.status for output in outputs]) and statuses[-1] != "clear":
+            return outputs
+    raise AssertionError
+
+
+def test_a_product_whose_tombstone_is_no_longer_there_goes_by_its_transition(store: Store) -> None:
+    """Who stood still for longer than `delete.retention.ms` never reads the tombstone."""
+    outputs = cleared()
+    at = next(number for number, output in enumerate(outputs) if output.status == "clear")
+    store.apply(batch_of(outputs[:at]))
+    clear = batch_of(outputs[at : at + 1])
+    clear.removed.clear()
+    store.apply(clear)
+    with store.reading() as connection:
+        assert get_product(connection, "P1") is None
+    again = batch_of(outputs)  # a copy, of which the snapshot is a later one: it stays
+    again.removed.clear()
+    store.apply(again)
+    with store.reading() as connection:
+        assert get_product(connection, "P1") == outputs[-1].snapshot
+
+
+def test_that_a_product_is_gone_is_told_though_its_transition_came_before(store: Store) -> None:
+    """The two topics are read side by side: whoever looked at the list at the transition saw the product still."""
+    outputs = cleared()
+    at = next(number for number, output in enumerate(outputs) if output.status == "clear")
+    transitions_only = batch_of(outputs[: at + 1])
+    transitions_only.products.clear()
+    store.apply(transitions_only)
+    snapshot_only = batch_of(outputs[:at])
+    snapshot_only.transitions.clear()
+    store.apply(snapshot_only)
+    tombstone = Batch()
+    tombstone.remove("P1")
+    number = store.apply(tombstone)
+    with store.reading() as connection:
+        assert get_product(connection, "P1") is None
+        changes = list_changes(connection, number - 1, number, 10)
+    assert [(change.product_id, change.current_status) for change in changes or []] == [("P1", "clear")]
+    again = Batch()
+    again.remove("P1")
+    number = store.apply(again)
+    with store.reading() as connection:
+        assert list_changes(connection, number - 1, number, 10) == []
+
+
 def test_within_a_batch_the_last_word_on_a_product_counts() -> None:
     first = outputs_of(moves=1)[0]
     batch = Batch()
@@ -111,11 +164,21 @@ def test_tables_made_anew_are_not_written_to_by_who_knows_the_old_ones(tmp_path:
     """Though as many changes may have come since."""
     one, other = open_store(tmp_path / "store.db"), open_store(tmp_path / "store.db")
     one.apply(batch_of(outputs_of("P1")))
+    other.positions()
     other.rebuild()
     other.positions()
     other.apply(batch_of(outputs_of("P2")))
     with pytest.raises(Overtaken):
         one.apply(batch_of(outputs_of("P3"), 9))
+
+
+def test_who_was_overtaken_throws_nothing_away(tmp_path: Path) -> None:
+    one, other = open_store(tmp_path / "store.db"), open_store(tmp_path / "store.db")
+    one.apply(batch_of(outputs_of("P1")))
+    before = content(one.engine)
+    with pytest.raises(Overtaken):
+        other.rebuild()
+    assert content(one.engine) == before
 
 
 def test_history_beyond_the_retention_goes(tmp_path: Path) -> None:
@@ -151,11 +214,35 @@ def test_the_same_database_is_left_as_it_is(tmp_path: Path) -> None:
     assert store.positions() == {SNAPSHOTS: 1}
 
 
-@pytest.mark.parametrize("url", ["mysql://host/db", "nonsense", "postgresql+nothing://host/db"])
+@pytest.mark.parametrize(
+    "url", ["mysql://host/db", "nonsense", "postgresql+nothing://host/db", "postgresql+psycopg://host:hunter2/db"]
+)
 def test_a_url_that_cant_be_used_is_told_without_its_password(tmp_path: Path, url: str) -> None:
     with pytest.raises(UserError, match="postgresql") as caught:
         open_engine(url.replace("://", "://user:hunter2hunter2@"), tmp_path, "x.db")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_in_memory_is_refused(tmp_path: Path, url: str) -> None:
+    """Each thread would have one of its own, without any tables."""
+    with pytest.raises(UserError, match=r"sqlite:///file\.db"):
+        open_engine(url, tmp_path, "x.db")
+
+
+def test_an_unescaped_at_sign_in_the_password_is_told_without_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        open_engine("postgresql+psycopg://user:p@hunter2:hunter2@host/db", tmp_path, "x.db")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_CONNECT_TIMEOUT_S", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql+psycopg://u:p@127.0.0.1:{silent.getsockname()[1]}/db"
+        store = Store(open_engine(url, tmp_path, ""), "topics", DAY_MS)
+        with pytest.raises(UserError, match="FLAGGED_SERVE_DATABASE"):
+            store.open()
 
 
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from aiokafka import TopicPartition
 from fastapi.testclient import TestClient
 
 from streams.domain.policy import DEFAULT_POLICY, PolicySet
+from streams.readmodel.database import open_engine
 from streams.readmodel.rows import product_row, transition_row
-from streams.readmodel.store import Batch, Store, open_engine
+from streams.readmodel.store import Batch, Store
 from streams.settings import Settings
 from streams.testing.outputs import Output, product_outputs
 from streams.web.access import Limiter, Parts

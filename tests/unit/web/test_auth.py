@@ -44,6 +44,8 @@ BAD_TOKENS = {
     "of another algorithm": token("S1", algorithm="HS512"),
     "expired": token("S1", exp=int(time.time()) - 3600),
     "without an end": token("S1", exp=None),
+    "with an end beyond all numbers": token("S1", exp=10**400),
+    "of half a character": token("S\ud800"),
     "not valid yet": token("S1", nbf=int(time.time()) + 3600),
 }
 

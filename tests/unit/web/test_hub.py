@@ -67,6 +67,49 @@ def test_a_seller_is_told_of_their_own_products(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_each_is_handed_their_own_changes_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All changes times all who follow would hold up the loop."""
+    handed: list[tuple[str | None, str | None]] = []
+    tell = Subscription.tell
+
+    def noted(self: Subscription, changes: list[Change], moment: Moment) -> None:
+        handed.extend((self.viewer.seller_id, change.seller_id) for change in changes)
+        tell(self, changes, moment)
+
+    monkeypatch.setattr(Subscription, "tell", noted)
+
+    async def story() -> None:
+        async with hub_of(tmp_path) as (hub, store):
+            first = await hub.subscribe(SELLER, None)
+            await hub.subscribe(Viewer("S2", operator=False), None)
+            for number in range(3):
+                write_product(store, f"P{number}", f"S{number}", hub)
+            write_product(store, "P", "S1", hub)
+            await told(first, 4)
+
+    asyncio.run(story())
+    assert set(handed) == {("S1", "S1"), ("S2", "S2")}
+
+
+def test_should_it_end_by_itself_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        reasons: list[str] = []
+        store = open_store(tmp_path / "store.db")
+        hub = ChangeHub(store, 10, reasons.append)
+        await hub.start()
+        subscription = await hub.subscribe(SELLER, None)
+        monkeypatch.setattr(store, "moment", lambda: 1 / 0)
+        hub.changed(1)
+        async with asyncio.timeout(LONG_S):
+            while not subscription.ended:
+                await subscription.take(1)
+        assert "ZeroDivisionError" in reasons[0]
+        await hub.stop()
+        store.engine.dispose()
+
+    asyncio.run(story())
+
+
 def test_what_another_process_writes_is_seen_as_well(tmp_path: Path) -> None:
     async def story() -> None:
         async with hub_of(tmp_path) as (hub, store):

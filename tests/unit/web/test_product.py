@@ -12,6 +12,8 @@ from fastapi.testclient import TestClient
 
 from streams.codecs.output_views import decode_transition
 from streams.domain.policy import METRICS
+from streams.readmodel.rows import product_row
+from streams.readmodel.store import Batch
 from streams.testing.outputs import Output, product_outputs
 from streams.web.views import status_periods
 from tests.unit.web.serving import OPERATOR, api, bearer, market, write
@@ -133,6 +135,20 @@ def test_status_periods_cover_the_days_without_gaps() -> None:
     at = "2026-05-05T12:00:00.000Z"
     shown = next(period for period in periods if period.from_ <= at < (period.to or "9"))
     assert shown.status == next(item for item in history if item.effective_at <= at).current_status
+
+
+def test_without_any_transition_it_has_the_status_that_it_has(tmp_path: Any) -> None:
+    """Flagged for longer than transitions are kept: the database was made anew since."""
+    with api(tmp_path) as (client, store):
+        row = product_row(b"P", _flagged("P").snapshot or b"")
+        assert row is not None
+        batch = Batch()
+        batch.put(row)
+        store.apply(batch)
+        found = details(client, "P")
+        start = max(found["effective_at"], f"{found['impressions'][0]['date']}T00:00:00.000Z")
+        assert found["transitions"] == []
+        assert found["status_periods"] == [{"status": found["current_status"], "from": start, "to": None}]
 
 
 def test_before_the_first_known_transition_it_had_the_status_that_one_left() -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
 from fastapi.testclient import TestClient
 
+from streams.readmodel import queries
+from streams.readmodel.queries import Filter
 from streams.testing.outputs import Output, product_outputs
+from streams.web.products import _csv
 from tests.unit.web.serving import KEY, OPERATOR, api, bearer, market, write
 
 MARKET = market()
@@ -137,6 +142,18 @@ def test_a_cursor_is_good_for_its_own_request_only(client: TestClient) -> None:
     assert client.get(f"{API}/products", headers=bearer("S1"), params={"cursor": cursor}).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("sort", "value"), [("severity", True), ("severity", "x"), ("effective_at", 1e300), ("effective_at", False)]
+)
+def test_a_cursor_of_another_kind_is_none(client: TestClient, sort: str, value: Any) -> None:
+    """Whoever makes one of their own is told so, not that the database is away."""
+    cursor = get(client, "/products", OPERATOR, limit=1, sort=sort)["next_cursor"]
+    mark, _, product_id = orjson.loads(base64.urlsafe_b64decode(cursor + "=="))
+    made = base64.urlsafe_b64encode(orjson.dumps([mark, value, product_id])).decode()
+    response = client.get(f"{API}/products", headers=OPERATOR, params={"cursor": made, "sort": sort})
+    assert response.status_code == 400
+
+
 def test_the_export_has_a_line_for_each_product_of_the_seller(client: TestClient) -> None:
     response = client.get(f"{API}/export.csv", headers=bearer("S1"))
     assert response.headers["content-type"].startswith("text/csv")
@@ -145,6 +162,23 @@ def test_the_export_has_a_line_for_each_product_of_the_seller(client: TestClient
     for row in rows:
         assert row["status"] == FLAGGED[row["product_id"]].status
         assert (row["metric"] == "") == (row["status"] == "resolved")
+
+
+def test_an_export_of_several_pages_is_whole_and_holds_no_connection_meanwhile(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "_EXPORT_PAGE", 3)
+    for count in (0, 2, 3, 7):
+        with api(tmp_path / str(count)) as (_, store):
+            ids = {f"P{number}" for number in range(count)}
+            for product_id in ids:
+                write(store, [_flagged_output(product_id)])
+            parts = []
+            for part in _csv(store, Filter("S9")):
+                assert store.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+                parts.append(part)
+            assert {row["product_id"] for row in csv.DictReader(io.StringIO("".join(parts)))} == ids
+            assert len(parts) == 1 + count // 3
 
 
 def test_an_operator_says_whose_export(client: TestClient) -> None:
@@ -195,6 +229,7 @@ def test_a_database_that_is_away_is_told_as_a_problem(tmp_path: Any) -> None:
     with api(tmp_path) as (client, store):
         with store.engine.begin() as connection:
             connection.exec_driver_sql("DROP TABLE flagged_products")
-        response = client.get(f"{API}/products", headers=bearer("S1"))
-        assert (response.status_code, response.headers["content-type"]) == (503, "application/problem+json")
-        assert KEY not in response.text
+        for path in ("/products", "/counts", "/export.csv", "/product?product_id=P"):
+            response = client.get(API + path, headers=bearer("S1"))
+            assert (response.status_code, response.headers["content-type"]) == (503, "application/problem+json"), path
+            assert KEY not in response.text
