@@ -47,9 +47,9 @@ read_prefix = _prefix.unpack_from
 Of a row of version 1 only the version means anything."""
 
 # Below this many items a product is one row: some 10 KB, which a cut may write whole.
-PAGED_FROM = 256
+PAGED_FROM = 64
 # Items a page has on the average, at most and at least, before the number of pages is doubled or halved.
-PAGE_ITEMS_MAX, PAGE_ITEMS_MIN = 128, 16
+PAGE_ITEMS_MAX, PAGE_ITEMS_MIN = 32, 8
 
 Row = tuple[bytes, bytes | None]
 T = TypeVar("T")
