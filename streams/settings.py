@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from streams import settings_values as values
 from streams.codecs.durations import UNIT_MS, format_duration
 from streams.errors import UserError
+from streams.settings_field import setting as _setting
+from streams.settings_notify import NotifySettings
 
 SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS = (UNIT_MS[unit] for unit in ("s", "m", "h", "d"))
 
@@ -33,14 +35,8 @@ OTHER_VARIABLES = {
 _TOPIC_NAME = values.kafka_name(249)  # Kafka's own limit
 
 
-def _setting(default: Any, reader: values.Reader, meaning: str, *, secret: bool = False) -> Any:
-    """A field with its reader and meaning; a secret one stays out of the repr."""
-    metadata = {"reader": reader, "meaning": meaning, "secret": secret}
-    return field(default=default, repr=not secret, metadata=metadata)
-
-
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(NotifySettings):
     """What a process was told to do. Durations are milliseconds, sizes bytes. Secrets never show in the repr."""
 
     broker: str = _setting("127.0.0.1:9092", values.servers, "Kafka's bootstrap servers.")
@@ -280,10 +276,10 @@ class SettingInfo:
         raise AssertionError(f"{self.name}: null must not be valid")
 
     def shown(self, value: Any) -> str | int | bool | None:
-        """A value as it would be written, hidden if it is a secret."""
+        """A value as it would be written, hidden if it is a secret: the default, which all can read, is none."""
         if value is None:
             return None
-        if self.secret:
+        if self.secret and value != self.default:
             return HIDDEN
         if self.name.endswith("_ms"):
             return format_duration(value)
@@ -295,5 +291,5 @@ def _info(item: Field[Any]) -> SettingInfo:
 
 
 def setting_infos() -> Iterator[SettingInfo]:
-    """All settings in the order of `Settings`."""
-    return (_info(item) for item in fields(Settings))
+    """All settings: those of `Settings` itself in their order, then those that it takes in."""
+    return (_info(item) for item in sorted(fields(Settings), key=lambda item: item.name not in Settings.__annotations__))
