@@ -292,4 +292,6 @@ def _info(item: Field[Any]) -> SettingInfo:
 
 def setting_infos() -> Iterator[SettingInfo]:
     """All settings: those of `Settings` itself in their order, then those that it takes in."""
-    return (_info(item) for item in sorted(fields(Settings), key=lambda item: item.name not in Settings.__annotations__))
+    return (
+        _info(item) for item in sorted(fields(Settings), key=lambda item: item.name not in Settings.__annotations__)
+    )
