@@ -18,6 +18,7 @@ COMMANDS = {
     "topics": "Create or check the topics.",
     "tail": "Follow transitions as they are published.",
     "show": "Show one product: its status, why, and its numbers.",
+    "notify": "Send transitions to webhooks.",
     "simulate": "Play a marketplace, and write its events.",
     "replay": "Send events from files into the topics.",
     "backtest": "What would a policy have flagged? Without a broker.",

@@ -128,6 +128,9 @@ class Database:
             raise DatabaseAway(f"notify_database: {self.place} can't be used ({_reason(error)})") from error
 
     def _open(self) -> None:
+        sqlite_file = self._url.database if self._url.get_backend_name() == "sqlite" else None
+        if not self._lock and sqlite_file is not None and not Path(sqlite_file).exists():
+            raise UserError(f"notify_database: there is no file {sqlite_file}; is FLAGGED_NOTIFY_DATABASE right?")
         try:
             self._take_lock_file()
             self._engine = self._make_engine()

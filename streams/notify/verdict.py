@@ -1,12 +1,10 @@
 """What an endpoint's answer means, and when to try again. Pure.
 
-| answer | meaning |
-|---|---|
-| 2xx | delivered |
-| 410 | gone: the webhook gets nothing more until the notifier is started anew |
-| 400, 413, 422 | this one transition is not wanted; tried again some times, in case it was a slip |
-| anything else, a redirect too; no answer | trouble of the endpoint, as a wrong path, a lost permission or too many
-  requests is: tried again until it is given up |
+- 2xx: delivered.
+- 410: gone. The webhook gets nothing more until the notifier is started anew.
+- 400, 413, 422: this one transition is not wanted. It is tried again some times, in case it was a slip.
+- Anything else, a redirect too, or no answer: trouble of the endpoint, as a wrong path, a lost permission or too many
+  requests are. It is tried again until it is given up.
 """
 
 from __future__ import annotations

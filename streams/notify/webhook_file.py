@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from yarl import URL
+
 from streams.clients.webhooks import Secret
 from streams.codecs.durations import UNIT_MS, format_duration, parse_duration
 from streams.codecs.output_views import TransitionView
@@ -170,7 +172,8 @@ def _url(value: object) -> str:
     try:
         parts = urlsplit(value)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not parts.fragment
-    except ValueError:  # a port or an address that is none
+        URL(value)  # as it will be sent to
+    except ValueError:  # a port, an address or a name that is none
         good = False
     if not good:
         raise ValueError(valid)
