@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from streams.broker import EmbeddedBroker
+from tests.postgres import postgres, postgres_binaries
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,6 +43,18 @@ def broker() -> Iterator[EmbeddedBroker]:
     """
     with EmbeddedBroker() as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of one PostgreSQL for all tests of a session, skipped where it isn't installed.
+
+    Tests keep apart by databases of their own: `tests.postgres.new_database`.
+    """
+    if postgres_binaries() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with postgres() as url:
+        yield url
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

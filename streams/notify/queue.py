@@ -103,9 +103,10 @@ def due(
 ) -> tuple[list[Delivery], int | None]:
     """Up to `limit` deliveries to try now, of sellers that are not `busy`; when (ms) the next one is due, or None."""
     waiting = queues.c.webhook == webhook, queues.c.seller.not_in(busy)
+    its = deliveries.alias("its")
     first = (
-        select(func.min(deliveries.c.id))
-        .where(deliveries.c.webhook == queues.c.webhook, deliveries.c.seller == queues.c.seller)
+        select(func.min(its.c.id))
+        .where(its.c.webhook == queues.c.webhook, its.c.seller == queues.c.seller)
         .scalar_subquery()
     )
     found = connection.execute(

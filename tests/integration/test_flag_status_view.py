@@ -183,7 +183,7 @@ async def _no_topic(broker: EmbeddedBroker) -> None:
     with pytest.raises(UserError, match="missing"):
         async with FlagStatusView(Topic(broker).settings):
             pass
-    with pytest.raises(UserError, match=r"127\.0\.0\.1:1 "):
+    with pytest.raises(UserError, match=r"127\.0\.0\.1:1'"):
         async with FlagStatusView(Settings(broker="127.0.0.1:1")):
             pass
 
@@ -191,7 +191,7 @@ async def _no_topic(broker: EmbeddedBroker) -> None:
 def test_a_missing_topic_or_broker_is_told_at_once(broker: EmbeddedBroker) -> None:
     _no_topic(broker)
     with (
-        pytest.raises(UserError, match=r"127\.0\.0\.1:1 "),
+        pytest.raises(UserError, match=r"127\.0\.0\.1:1'"),
         FlagStatusView.in_thread(Settings(broker="127.0.0.1:1")),
     ):
         pass
