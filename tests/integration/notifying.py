@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import pytest
 from aiohttp import web
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.broker import EmbeddedBroker
 from streams.clients.webhooks import Secret, ce_attributes, verify
@@ -81,7 +82,7 @@ class Endpoint:
     """A receiver on a port of its own, that verifies all that comes; its `mode` says how it answers."""
 
     mode: str = "ok"
-    """`ok`, a status such as `500`, `hang`, or `flaky` (each third request fails, by the dice)."""
+    """`ok`, a status such as `500`, `hang`, or `flaky` (each tenth request fails, by the dice)."""
     retry_after: str | None = None
     pause_s: float = 0.0
     arrivals: list[Arrival] = field(default_factory=list)
@@ -117,7 +118,7 @@ class Endpoint:
             await asyncio.sleep(LONG_S)
         if self.pause_s:
             await asyncio.sleep(self.pause_s)
-        if self.mode.isdigit() or (self.mode == "flaky" and self.dice.random() < 0.3):
+        if self.mode.isdigit() or (self.mode == "flaky" and self.dice.random() < 0.1):
             headers = {} if self.retry_after is None else {"retry-after": self.retry_after}
             return web.Response(status=int(self.mode) if self.mode.isdigit() else 503, headers=headers)
         self.arrivals.append(Arrival(verified.event_id, body))
@@ -173,12 +174,19 @@ class Notifying:
             "FLAGGED_WEBHOOKS_FILE": str(self.file),
             "FLAGGED_NOTIFY_DATABASE": database_url or f"sqlite:///{directory}/notify.db",
             "FLAGGED_NOTIFY_PORT": "0",
-            "FLAGGED_LOG_LEVEL": "debug",
         }
         self._processes: list[subprocess.Popen[bytes]] = []
 
     async def create(self) -> None:
         await ensure_topics(self._connection, [TopicSpec(self.topic, PARTITIONS, 1, {"retention.ms": "-1"})])
+
+    async def delete(self) -> None:
+        admin = AIOKafkaAdminClient(**self._connection)
+        await admin.start()
+        try:
+            await admin.delete_topics([self.topic])
+        finally:
+            await admin.close()
 
     async def write(self, made: Sequence[Made]) -> None:
         """In order, each with its headers."""
@@ -264,8 +272,8 @@ class Notifying:
         done = self.run(*arguments)
         assert done.returncode == 2, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
-        [said] = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
-        return said
+        assert [line.startswith("Error: ") for line in done.stderr.splitlines()].count(True) == 1, done.stderr
+        return done.stderr
 
     def check_logs(self) -> None:
         """No log has a secret, or more of a URL than its place."""

@@ -130,9 +130,9 @@ async def _killed(broker: EmbeddedBroker, tmp_path: Path, database_url: str | No
                 await running.write(made[number * share : (number + 1) * share])
                 # At some moment of the work, told by what has arrived: no clock says when that is.
                 await eventually(
-                    lambda count=count, wait=wait: (
+                    lambda count=count, wait=wait, so_far=made[: (number + 1) * share]: (
                         len(flaky.requests) + len(slow.requests) >= count + wait
-                        or (flaky.has(made[:share]) and slow.has(made[:share]))
+                        or (flaky.has(so_far) and slow.has(so_far))
                     ),
                     "some deliveries",
                 )
@@ -147,11 +147,11 @@ async def _killed(broker: EmbeddedBroker, tmp_path: Path, database_url: str | No
 
 
 def test_kill_9_loses_nothing_and_keeps_the_order(broker: EmbeddedBroker, tmp_path: Path) -> None:
-    _killed(broker, tmp_path, None, 6)
+    _killed(broker, tmp_path, None, 4)
 
 
 def test_kill_9_with_postgres(broker: EmbeddedBroker, tmp_path: Path, postgres_url: str) -> None:
-    _killed(broker, tmp_path, new_database(postgres_url), 4)
+    _killed(broker, tmp_path, new_database(postgres_url), 3)
 
 
 @in_loop
@@ -237,6 +237,32 @@ def test_sigterm_lets_what_is_in_flight_finish(broker: EmbeddedBroker, tmp_path:
 
 
 @in_loop
+async def _made_anew(broker: EmbeddedBroker, tmp_path: Path) -> None:
+    hook = Endpoint()
+    before, after = transitions(["P1"], 3), transitions(["P1", "P2"], 5)
+    with notifying(broker, tmp_path) as running:
+        async with endpoints(hook=hook):
+            running.webhooks(hook=hook)
+            await running.create()
+            process = await running.ready()
+            await running.write(before)
+            await eventually(lambda: hook.has(before), "the first topic's transitions")
+            await running.delete()
+            await eventually(lambda: running.says("the topic was made anew"), "the notifier to notice")
+            await running.create()
+            await running.write(after)
+            await eventually(lambda: hook.has(after), "the new topic's transitions")
+            # What is the same to the byte was sent already.
+            assert len(hook.arrivals) == len(after)
+            hook.check(after)
+            await running.end(process)
+
+
+def test_a_topic_made_anew_is_read_from_its_beginning(broker: EmbeddedBroker, tmp_path: Path) -> None:
+    _made_anew(broker, tmp_path)
+
+
+@in_loop
 async def _outages(broker: EmbeddedBroker, tmp_path: Path) -> None:
     hook = Endpoint()
     made = transitions(PRODUCTS, 4)
@@ -268,7 +294,7 @@ def test_what_a_user_can_mend_is_told_at_the_start(broker: EmbeddedBroker, tmp_p
     with notifying(broker, tmp_path) as running:
         assert "can't read the webhooks file" in running.refused()
         running.webhooks(hook=Endpoint(port=1))
-        assert f"'{running.topic}'" in running.refused() or running.topic in running.refused()
+        assert running.topic in running.refused()
         changes: list[tuple[str, str, Callable[[str], bool]]] = [
             ("FLAGGED_NOTIFY_DATABASE", "postgresql://u:hush@127.0.0.1:1/x", lambda said: "hush" not in said),
             ("FLAGGED_NOTIFY_DATABASE", "sqlite:////nowhere/x.db", lambda said: "/nowhere/x.db" in said),
