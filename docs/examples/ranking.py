@@ -18,6 +18,7 @@ TOO_OLD_MS = 60_000
 
 
 async def main(product_ids: list[str]) -> None:
+    """Print them, best first."""
     async with FlagStatusView(load_settings()) as view:
         await view.wait_ready()
         if (view.age_ms or 0) > TOO_OLD_MS:

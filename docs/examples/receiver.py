@@ -20,6 +20,7 @@ last_sequences: dict[str, int] = {}
 
 
 async def hook(request: web.Request) -> web.Response:
+    """204 once it is safe; 401 for a stranger."""
     body = await request.read()  # the bytes as they came: the signature is over these
     try:
         verify(request.headers, body, SECRET, time.time())

@@ -23,6 +23,7 @@ from aiokafka import TopicPartition
 from streams.clients.flag_table import FlagTable, NotReady, ProductFlag
 from streams.clients.topic_reader import TopicReader
 from streams.codecs.durations import UNIT_MS
+from streams.engine.tasks import end
 from streams.errors import LogCut, UserError
 from streams.observability.logging import get_logger
 from streams.settings import Settings
@@ -131,9 +132,7 @@ class FlagStatusView(_Answers):
 
     async def _stop(self) -> None:
         assert self._task is not None
-        self._task.cancel()
-        with suppress(asyncio.CancelledError, UserError):
-            await self._task
+        await end([self._task])
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         # An answer that nobody keeps true any more is worse than none.

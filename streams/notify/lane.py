@@ -8,6 +8,7 @@ from random import Random
 from time import monotonic, time
 
 from streams.clients.webhooks import decode_header
+from streams.engine.tasks import end
 from streams.notify import queue
 from streams.notify.circuit import Circuit
 from streams.notify.database import Database
@@ -59,13 +60,13 @@ class Lane:
                 while True:
                     self._news.clear()
                     wait_s = await self._begin_due()
+                    # No wait_for: of Python 3.11 it may let a cancellation fall.
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._news.wait(), min(wait_s, _POLL_S))
+                        async with asyncio.timeout(min(wait_s, _POLL_S)):
+                            await self._news.wait()
                     self._reap()
             finally:
-                for task in self._tasks.values():
-                    task.cancel()
-                await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+                await end(self._tasks.values())
 
     async def stop(self, bound_s: float) -> None:
         """Begin nothing more; let what is in flight finish, for `bound_s` at most. What is cut off is sent again."""

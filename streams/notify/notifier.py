@@ -8,6 +8,7 @@ import signal
 from collections.abc import Sequence
 from time import monotonic, time
 
+from streams.engine.tasks import end
 from streams.notify import queue
 from streams.notify.database import Database
 from streams.notify.intake import Intake
@@ -108,9 +109,7 @@ class Notifier:
             reading.cancel()
             await asyncio.gather(*(lane.stop(_STOP_S) for lane in self._lanes))
         finally:
-            for task in (*at_work, *waiting):
-                task.cancel()
-            await asyncio.gather(*at_work, *waiting, return_exceptions=True)
+            await end([*at_work, *waiting])
 
     def _raise_failure(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         for task in tasks:
