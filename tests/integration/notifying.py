@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from aiohttp import web
-from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from streams.broker import EmbeddedBroker
 from streams.clients.webhooks import Secret, ce_attributes, verify
@@ -181,10 +181,21 @@ class Notifying:
         await ensure_topics(self._connection, [TopicSpec(self.topic, PARTITIONS, 1, {"retention.ms": "-1"})])
 
     async def delete(self) -> None:
+        async with self._admin() as admin:
+            await admin.delete_topics([self.topic])
+
+    async def delete_records(self, partition: int, before_offset: int) -> None:
+        """As retention does with what is old."""
+        async with self._admin() as admin:
+            to = {TopicPartition(self.topic, partition): RecordsToDelete(before_offset=before_offset)}
+            await admin.delete_records(to)
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
         admin = AIOKafkaAdminClient(**self._connection)
         await admin.start()
         try:
-            await admin.delete_topics([self.topic])
+            yield admin
         finally:
             await admin.close()
 

@@ -10,7 +10,8 @@ from random import Random
 import pytest
 
 from streams.broker import EmbeddedBroker
-from tests.integration.notifying import Endpoint, endpoints, notifying, transitions
+from streams.engine.partitioning import partition_of
+from tests.integration.notifying import PARTITIONS, Endpoint, endpoints, notifying, transitions
 from tests.integration.waiting import eventually, in_loop
 from tests.postgres import new_database, postgres_binaries, running_postgres
 
@@ -260,6 +261,61 @@ async def _made_anew(broker: EmbeddedBroker, tmp_path: Path) -> None:
 
 def test_a_topic_made_anew_is_read_from_its_beginning(broker: EmbeddedBroker, tmp_path: Path) -> None:
     _made_anew(broker, tmp_path)
+
+
+@in_loop
+async def _missed(broker: EmbeddedBroker, tmp_path: Path) -> None:
+    hook = Endpoint()
+    with notifying(broker, tmp_path) as running:
+        async with endpoints(hook=hook):
+            running.webhooks(hook=hook)
+            await running.create()
+            await running.end(await running.ready())
+            made = transitions(["P1"], 5)
+            await running.write(made)
+            await running.delete_records(partition_of(b"P1", PARTITIONS), 3)
+            process = await running.ready()
+            await eventually(lambda: hook.has(made[3:]), "what is left")
+            hook.check(made[3:])
+            assert running.says("records were deleted by age before they were read")
+            assert running.metric("flagged_products_notify_missed_records_total") == 3
+            await running.end(process)
+
+
+def test_what_was_deleted_before_it_was_read_is_told(broker: EmbeddedBroker, tmp_path: Path) -> None:
+    _missed(broker, tmp_path)
+
+
+@in_loop
+async def _stranger(broker: EmbeddedBroker, tmp_path: Path) -> None:
+    old, new = Endpoint("500"), Endpoint()
+    first, second = transitions(["P1"], 2), transitions(["P2"], 2)
+    with notifying(broker, tmp_path) as running:
+        async with endpoints(old=old, new=new):
+            running.webhooks(old=old)
+            await running.create()
+            process = await running.ready()
+            await running.write(first)
+            await eventually(lambda: bool(old.requests), "an attempt")
+            await running.end(process)
+
+            running.webhooks(new=new)
+            running.environ["FLAGGED_NOTIFY_GIVE_UP_AFTER"] = "1s"
+            process = await running.ready()
+            assert running.says("deliveries of a webhook that is not in the file wait for it")
+            await running.write(second)
+            await eventually(lambda: new.has(second), "the new webhook's")
+            await eventually(lambda: running.says("given up; see notify --list-failed"), "the old ones to be given up")
+            listed = running.run("--list-failed").stdout
+            assert listed.count("its webhook is no longer in the file") == len(first)
+            assert set(new.ids()) == {one.event_id for one in second}
+            await running.end(process)
+
+
+def test_what_waits_for_a_webhook_that_was_taken_out_is_not_dropped_in_silence(
+    broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    _stranger(broker, tmp_path)
 
 
 @in_loop
