@@ -27,7 +27,7 @@ _LOOK_S = 1.0
 # So late is a partition noticed that was added to a topic; the client's own 5 min would be long for a wrong "clear".
 _METADATA_AGE_MS = 30_000
 # A broker that has just started may say for a moment that it knows no such topic.
-_GONE_S = 3.0
+_GONE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)

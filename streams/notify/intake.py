@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
 from time import time
 from typing import Any
 
@@ -15,7 +14,7 @@ from streams.clients.topic_reader import Part, TopicReader
 from streams.clients.webhooks import ce_headers, encode_header
 from streams.codecs.output_views import TransitionView, decode_transition
 from streams.codecs.outputs import TRANSITION_TYPE
-from streams.errors import LogCut, UserError
+from streams.errors import BrokerUnreachable, LogCut, UserError
 from streams.notify import queue
 from streams.notify.database import Database
 from streams.notify.metrics import NotifyMetrics
@@ -59,24 +58,37 @@ class Intake:
 
         Where nothing of the topic was ever read, it begins at the end, or with `from_start` at the beginning.
         """
+        doubtful = False
         while True:
             try:
-                async with AsyncExitStack() as stack:
-                    reader = await stack.enter_async_context(TopicReader(self._settings, [self._topic]))
-                    await self._begin(reader, from_start)
+                async with TopicReader(self._settings, [self._topic]) as reader:
+                    doubtful = False
+                    try:
+                        await self._begin(reader, from_start)
+                    except LogCut as error:
+                        from_start = await self._begin_anew(error)
+                        continue
                     started.set()
                     while True:
                         await self._take_in(await reader.read(), reader)
             except LogCut as error:
-                log.warning("the topic was made anew; reading it from its beginning", reason=str(error))
-                await self._database.run(queue.forget_offsets, self._topic)
-                from_start = True
+                # Retention may have overtaken us, or the cluster may have told of no such topic by mistake: whether it
+                # is another topic now is seen when it is looked for again.
+                log.warning("the topic can't be read on", reason=str(error))
+                doubtful = True
             except UserError as error:
                 if not started.is_set():
                     raise
+                if doubtful and not isinstance(error, BrokerUnreachable):
+                    from_start, doubtful = await self._begin_anew(error), False
                 log.warning("the topic can't be read, trying on", reason=str(error))
                 self._health.degrade("broker", str(error))
                 await asyncio.sleep(_RETRY_S)
+
+    async def _begin_anew(self, error: UserError) -> bool:
+        log.warning("the topic was made anew: it will be read from its beginning", reason=str(error))
+        await self._database.run(queue.forget_offsets, self._topic)
+        return True
 
     async def _begin(self, reader: TopicReader, from_start: bool) -> None:
         found = await self._database.run(queue.read_offsets, self._topic)
