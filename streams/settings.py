@@ -18,6 +18,7 @@ from streams import settings_values as values
 from streams.codecs.durations import UNIT_MS, format_duration
 from streams.errors import UserError
 from streams.settings_field import setting
+from streams.settings_notify import NotifySettings
 from streams.settings_serve import ServeSettings
 
 SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS = (UNIT_MS[unit] for unit in ("s", "m", "h", "d"))
@@ -36,7 +37,7 @@ _TOPIC_NAME = values.kafka_name(249)  # Kafka's own limit
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ServeSettings):
+class Settings(NotifySettings, ServeSettings):
     """What a process was told to do. Durations are milliseconds, sizes bytes. Secrets never show in the repr."""
 
     broker: str = setting("127.0.0.1:9092", values.servers, "Kafka's bootstrap servers.")
@@ -276,10 +277,10 @@ class SettingInfo:
         raise AssertionError(f"{self.name}: null must not be valid")
 
     def shown(self, value: Any) -> str | int | bool | None:
-        """A value as it would be written, hidden if it is a secret."""
+        """A value as it would be written, hidden if it is a secret: the default, which all can read, is none."""
         if value is None:
             return None
-        if self.secret:
+        if self.secret and value != self.default:
             return HIDDEN
         if self.name.endswith("_ms"):
             return format_duration(value)
@@ -291,6 +292,6 @@ def _info(item: Field[Any]) -> SettingInfo:
 
 
 def setting_infos() -> Iterator[SettingInfo]:
-    """All settings: those that all programs share, then those of `serve` and its like, each in their class's order."""
+    """All settings: those that all programs share, then those of `serve` and `notify`, each in their class's order."""
     own = Settings.__annotations__
     return map(_info, sorted(fields(Settings), key=lambda item: item.name not in own))

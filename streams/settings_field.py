@@ -1,4 +1,4 @@
-"""How one setting is declared: a field of a settings class, with its reader and its meaning."""
+"""One setting as a field of a settings dataclass: its default, how it is read, what it means."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ _SIZE = re.compile(r"([0-9]{1,15}) ?(B|kB|KB|MB|KiB|MiB)?", re.ASCII)
 _SIZE_BYTES = {None: 1, "B": 1, "kB": 1_000, "KB": 1_000, "MB": 1_000_000, "KiB": 1 << 10, "MiB": 1 << 20}
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", re.ASCII)
 _KAFKA_NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+_DATABASE_URL = re.compile(r"sqlite:///.{1,1000}|postgresql(\+psycopg)?://[!-~]{1,1000}")
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -145,3 +146,11 @@ def path(given: object) -> Path:
     if not isinstance(given, str) or not given or "\0" in given:
         raise ValueError("a path")
     return Path(given).expanduser()
+
+
+def database_url(given: object) -> str:
+    """The URL of a SQLite file or a PostgreSQL database, as SQLAlchemy writes them."""
+    valid = 'a URL such as "sqlite:///notify.db" or "postgresql://user:password@host/database"'
+    if not isinstance(given, str) or not given.isprintable() or not _DATABASE_URL.fullmatch(given):
+        raise ValueError(valid)
+    return given

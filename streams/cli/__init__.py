@@ -19,6 +19,7 @@ COMMANDS = {
     "tail": "Follow transitions as they are published.",
     "show": "Show one product: its status, why, and its numbers.",
     "serve": "Serve the seller's page, and the API behind it.",
+    "notify": "Send transitions to webhooks.",
     "simulate": "Play a marketplace, and write its events.",
     "replay": "Send events from files into the topics.",
     "backtest": "What would a policy have flagged? Without a broker.",

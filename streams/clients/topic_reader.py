@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +22,12 @@ CONNECT_TIMEOUT_S = 10.0
 #: Most records in one answer of `read`: what is done with them is done at one go, in one transaction for instance.
 MAX_RECORDS = 2_000
 _ASK_TIMEOUT_S = 30.0
+# The topics' partitions are compared with those that are read this often; it is a look into memory.
+_LOOK_S = 1.0
+# So late is a partition noticed that was added to a topic; the client's own 5 min would be long for a wrong "clear".
+_METADATA_AGE_MS = 30_000
+# A broker that has just started may say for a moment that it knows no such topic.
+_GONE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +50,15 @@ class TopicReader:
         self._settings = settings
         self._topics = topics
         self._consumer: Any = None
-        self._positions: dict[TopicPartition, int] = {}
+        self._looked_at = self._seen_at = 0.0
+        self._complete_ms: dict[TopicPartition, int] = {}
         self.partitions: list[TopicPartition] = []
-        """All partitions of the topics, in the topics' order."""
+        """All partitions of the topics, in the topics' order; those that are added later at the end."""
+
+    @property
+    def complete_ms(self) -> int:
+        """When (ms since the epoch) all that was in the topics had been given by `read`; 0 if that never was so."""
+        return min((self._complete_ms.get(partition, 0) for partition in self.partitions), default=0)
 
     async def __aenter__(self) -> Self:
         connection = self._settings.kafka_kwargs()
@@ -60,6 +73,7 @@ class TopicReader:
             # A log that was cut is to be told, not passed over.
             auto_offset_reset="none",
             fetch_max_wait_ms=self._settings.fetch_max_wait_ms,
+            metadata_max_age_ms=_METADATA_AGE_MS,
         )
         try:
             with self._told():
@@ -83,11 +97,11 @@ class TopicReader:
                 raise
 
     async def begin_at(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Go on at these offsets; a partition without one begins at its beginning. Returns where each one goes on.
+        """Go on at these offsets; a partition without one begins at its beginning.
 
-        An offset whose record was deleted by age goes on at what is left. Raises LogCut, and leaves the positions as
-        they are, if one lies beyond the end of its partition: the topic is another one than that which was read.
-        Raises BrokerUnreachable.
+        An offset whose record was deleted by age goes on at what is left: returns how many offsets were passed over
+        so, by partition. Raises LogCut, and leaves the positions as they are, if one lies beyond the end of its
+        partition: the topic is another one than that which was read. Raises BrokerUnreachable.
         """
         begins, ends = await self._beginnings(), await self.ends()
         for partition, offset in offsets.items():
@@ -96,31 +110,68 @@ class TopicReader:
                     f"{partition.topic}-{partition.partition} ends at {ends.get(partition, 0)}, but was read up to "
                     f"{offset} before: the topic was deleted and made anew"
                 )
-        starts = {tp: max(begins[tp], offsets.get(tp, 0)) for tp in self.partitions}
-        for partition, start in starts.items():
-            self._consumer.seek(partition, start)
-        self._positions = dict(starts)
-        return starts
+        gone = {}
+        for partition in self.partitions:
+            begin = begins[partition]
+            offset = offsets.get(partition, begin)
+            if offset < begin:
+                gone[partition] = begin - offset
+            self._consumer.seek(partition, max(begin, offset))
+        self._seen_at = monotonic()
+        return gone
 
     async def read(self, timeout_ms: int = 200) -> list[Part]:
         """What has come, up to MAX_RECORDS; [] if nothing does for `timeout_ms`.
 
-        Raises LogCut if a partition no longer has the position we are at: see `begin_at`. Raises BrokerUnreachable
-        for what a client can't wait away, such as a lost permission.
+        Partitions that a topic is given meanwhile are read from their beginning. Raises LogCut if a partition no longer
+        has the position we are at (see `begin_at`), or a topic is gone; one that was deleted, made anew and filled
+        beyond our position within seconds is not told from the old one. Raises BrokerUnreachable for what a client
+        can't wait away, such as a lost permission.
         """
+        if monotonic() - self._looked_at >= _LOOK_S:
+            await self._look()
         try:
             with self._told():
                 found = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=MAX_RECORDS)
         except OffsetOutOfRangeError as error:
             raise LogCut(f"a position is out of its partition's range: {error}") from None
         parts = [Part(tp, records, await self._consumer.position(tp)) for tp, records in found.items() if records]
-        self._positions.update({part.partition: part.next_offset for part in parts})
+        for partition in self.partitions:
+            highwater = self._consumer.highwater(partition)
+            if highwater is not None and await self._consumer.position(partition) >= highwater:
+                self._complete_ms[partition] = self._consumer.last_poll_timestamp(partition)
         return parts
 
-    def lag(self) -> int:
+    async def lag(self) -> int:
         """How many offsets lie ahead of us, as of what the broker told with its last answers."""
-        ends = ((self._consumer.highwater(tp), position) for tp, position in self._positions.items())
-        return sum(max(0, end - position) for end, position in ends if end is not None)
+        lag = 0
+        for partition, position in (await self.positions()).items():
+            end = self._consumer.highwater(partition)
+            lag += 0 if end is None else max(0, end - position)
+        return lag
+
+    async def positions(self) -> dict[TopicPartition, int]:
+        """The offset of the record of each partition that `read` will give next."""
+        return {partition: await self._consumer.position(partition) for partition in self.partitions}
+
+    async def _look(self) -> None:
+        """Notice that a topic is gone, or has more partitions than before."""
+        now = self._looked_at = monotonic()
+        counts = {topic: len(self._consumer.partitions_for_topic(topic) or ()) for topic in self._topics}
+        gone = [topic for topic, count in counts.items() if not count]
+        if not gone:
+            self._seen_at = now
+        elif now - self._seen_at >= _GONE_S:
+            raise LogCut(f"{', '.join(gone)}: the topic is gone")
+        known = set(self.partitions)
+        every = (TopicPartition(topic, number) for topic, count in counts.items() for number in range(count))
+        added = [partition for partition in every if partition not in known]
+        if added:
+            positions = await self.positions()
+            self._consumer.assign([*self.partitions, *added])
+            self.partitions += added
+            for partition in self.partitions:
+                self._consumer.seek(partition, positions.get(partition, 0))
 
     async def ends(self) -> dict[TopicPartition, int]:
         """The offset that each partition's next record will get. Raises BrokerUnreachable."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
@@ -22,14 +21,13 @@ from streams.codecs.policy_values import (
     url_template,
     whole,
 )
+from streams.codecs.toml_file import read_source, syntax_message
 from streams.codecs.toml_lines import key_lines
 from streams.domain.policy import DEFAULT_METRICS, DEFAULT_POLICY, METRICS, MetricPolicy, Policy, PolicySet
 from streams.errors import UserError
 
 # A file with a policy for each of 1,000 regions and categories is a few hundred kB.
 LARGEST_FILE_BYTES = 4_000_000
-
-_TOML_ERROR_PLACE = re.compile(r"(.*) \(at (?:line ([0-9]+), column [0-9]+|end of document)\)", re.DOTALL)
 
 _POLICY_KEYS = (
     "version",
@@ -67,18 +65,7 @@ def load_policies(path: str | Path | None, bucket_ms: int) -> PolicySet:
     """
     if path is None:
         return PolicySet((DEFAULT_POLICY,))
-    try:
-        with Path(path).open("rb") as file:
-            content = file.read(LARGEST_FILE_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"{path}: can't read the policy file ({error.strerror}); check policy_file") from None
-    if len(content) > LARGEST_FILE_BYTES:
-        raise UserError(f"{path}: the policy file has more than {LARGEST_FILE_BYTES} bytes")
-    try:
-        source = content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}:{line}: the policy file is not UTF-8") from None
+    source = read_source(path, "policy file", "policy_file", LARGEST_FILE_BYTES)
     return parse_policies(source, str(path), bucket_ms)
 
 
@@ -87,7 +74,7 @@ def parse_policies(source: str, name: str, bucket_ms: int) -> PolicySet:
     try:
         document = tomllib.loads(source, parse_float=_exact)
     except (ValueError, RecursionError) as error:  # a ValueError of its own, or of an integer without end
-        raise UserError(_syntax_message(name, source, str(error))) from None
+        raise UserError(syntax_message(name, source, str(error))) from None
     try:
         return PolicySet(_read_policies(document, key_lines(source), bucket_ms))
     except Refusal as refusal:
@@ -100,15 +87,6 @@ def _exact(written: str) -> Decimal:
         return Decimal(written)
     except InvalidOperation:
         return Decimal("NaN")
-
-
-def _syntax_message(name: str, source: str, message: str) -> str:
-    """tomllib's message with the line in front, where all our messages have it."""
-    match = _TOML_ERROR_PLACE.fullmatch(message)
-    if match is None:
-        return f"{name}: not valid TOML: {message}"
-    line = match[2] or source.rstrip("\r\n").count("\n") + 1
-    return f"{name}:{line}: not valid TOML: {match[1]}"
 
 
 def _read_policies(document: dict[str, Any], lines: dict[tuple[str | int, ...], int], bucket_ms: int) -> list[Policy]:

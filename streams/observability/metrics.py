@@ -146,8 +146,13 @@ class Metrics:
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """The page for a scrape and its content type, in the format that the `Accept` header asks for."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
+        return exposition(self.registry, accept)
+
+
+def exposition(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    """The page of a registry, and its content type."""
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
 
 
 def _allowed(labels: Sequence[str]) -> Sequence[str]:

@@ -17,22 +17,23 @@ _SHUTDOWN_S = 2.0
 _NOT_FOUND = "not found; there are /metrics, /livez and /readyz\n"
 
 
-class Exposition(Protocol):
-    """Metrics that can be scraped."""
+class Exposed(Protocol):
+    """What counts, and shows what it counted."""
 
-    def exposition(self, accept: str) -> tuple[bytes, str]:
-        """The page and its content type, for what a scraper accepts."""
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """The page for a scrape and its content type, in the format that the `Accept` header asks for."""
 
 
 class WebServer:
     """Serves metrics and health from `start` to `stop`."""
 
-    def __init__(self, metrics: Exposition, health: Health, host: str, port: int) -> None:
-        """`port` 0 takes a free one; `self.port` tells which."""
+    def __init__(self, metrics: Exposed, health: Health, host: str, port: int, *, settings: str = "web") -> None:
+        """`port` 0 takes a free one; `self.port` tells which. `settings`: the name before `_host` and `_port` there."""
         self._metrics = metrics
         self._health = health
         self._host = host
         self._asked_port = port
+        self._settings = settings
         self._runner: web.AppRunner | None = None
 
     @property
@@ -56,7 +57,7 @@ class WebServer:
             await web.TCPSite(runner, self._host, self._asked_port).start()
         except OSError as error:
             await runner.cleanup()
-            raise UserError(_binding_message(self._host, self._asked_port, error)) from None
+            raise UserError(_binding_message(self._settings, self._host, self._asked_port, error)) from None
         self._runner = runner
 
     async def stop(self) -> None:
@@ -92,8 +93,9 @@ async def _plain_not_found(
         return web.Response(status=404, text=_NOT_FOUND)
 
 
-def _binding_message(host: str, port: int, error: OSError) -> str:
+def _binding_message(name: str, host: str, port: int, error: OSError) -> str:
+    env = f"FLAGGED_{name.upper()}"
     if error.errno == errno.EADDRINUSE:
-        return f"web_port: {port} on {host} is in use; set FLAGGED_WEB_PORT to another, or to 0 for a free one"
+        return f"{name}_port: {port} on {host} is in use; set {env}_PORT to another, or to 0 for a free one"
     reason = error.strerror or str(error)
-    return f"web_host, web_port: can't listen on {host}:{port} ({reason}); check FLAGGED_WEB_HOST and FLAGGED_WEB_PORT"
+    return f"{name}_host, {name}_port: can't listen on {host}:{port} ({reason}); check {env}_HOST and {env}_PORT"

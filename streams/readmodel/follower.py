@@ -123,7 +123,7 @@ class Follower:
                 if parts:
                     await self._take(parts)
                 await self._listen(reader, bool(parts))
-                self.lag = reader.lag()
+                self.lag = await reader.lag()
                 self._look_whether_ready()
             except LogCut as error:
                 log.warning("beginning again", reason=str(error))
@@ -155,7 +155,8 @@ class Follower:
                 stored = await asyncio.to_thread(self._store.positions)
                 self._look_whether_other_tables()
                 try:
-                    self._positions = await reader.begin_at(stored)
+                    await reader.begin_at(stored)
+                    self._positions = await reader.positions()
                 except LogCut as error:
                     log.warning("making the database anew", reason=str(error))
                     self._not_ready()

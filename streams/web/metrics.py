@@ -43,7 +43,7 @@ class ServeMetrics:
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def exposition(self, accept: str) -> tuple[bytes, str]:
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """The page and its content type, for what a scraper accepts."""
         encoder, content_type = choose_encoder(accept)
         return encoder(self.registry), content_type

@@ -75,6 +75,9 @@ def test_a_port_in_use_is_a_user_error_and_leaves_nothing_open() -> None:
         second = WebServer(Metrics(), health, HOST, server.port)
         with pytest.raises(UserError, match=f"web_port: {server.port} on {HOST} is in use; set FLAGGED_WEB_PORT"):
             await second.start()
+        other = WebServer(Metrics(), health, HOST, server.port, settings="notify")
+        with pytest.raises(UserError, match=f"notify_port: {server.port} on {HOST} is in use; set FLAGGED_NOTIFY_PORT"):
+            await other.start()
         with pytest.raises(RuntimeError, match="not running"):
             _ = second.port
         await second.stop()

@@ -1,0 +1,5 @@
+"""Fixtures of the notifier's tests."""
+
+from tests.unit.notify.databases import database, database_url
+
+__all__ = ["database", "database_url"]
