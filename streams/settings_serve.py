@@ -23,7 +23,7 @@ class ServeSettings:
     serve_port: int = setting(8080, values.whole(0, 65_535), "`serve`: port of the same; 0 takes a free one.")
     serve_database: str | None = setting(
         None,
-        values.text(),
+        values.database_url,
         "`serve`: SQLAlchemy URL of its database, such as `postgresql+psycopg://user:password@host/db`; else the file "
         "`serve.db` of SQLite in `data_dir`. It is made anew from the topics whenever it is gone.",
         secret=True,

@@ -41,10 +41,12 @@ def open_engine(url: str | None, directory: Path, name: str) -> Engine:
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         if kind == "postgresql":
+            if parsed.drivername == kind:  # SQLAlchemy would take another driver than the one that we bring
+                parsed = parsed.set(drivername="postgresql+psycopg")
             options = f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c lock_timeout={_LOCK_TIMEOUT_S * 1000}"
             arguments = {"options": options, "connect_timeout": _CONNECT_TIMEOUT_S, **_SILENCE}
             return create_engine(
-                url, connect_args=arguments, pool_size=_CONNECTIONS, max_overflow=30, pool_pre_ping=True
+                parsed, connect_args=arguments, pool_size=_CONNECTIONS, max_overflow=30, pool_pre_ping=True
             )
     except (ArgumentError, NoSuchModuleError, ImportError, TypeError, ValueError) as error:
         # The URL holds a password: it is not to be repeated.
