@@ -46,9 +46,11 @@ read_prefix = _prefix.unpack_from
 """Version, due time and status byte of a header row of this version. Raises struct.error for a row that is too short.
 Of a row of version 1 only the version means anything."""
 
-# Below this many items a product is one row: some 10 KB, which a cut may write whole.
-PAGED_FROM = 64
-# Items a page has on the average, at most and at least, before the number of pages is doubled or halved.
+# Below this many items a product is one row: some 5 KB, which a cut may write whole. Most products stay below for good,
+# and only those can be put to sleep again.
+PAGED_FROM = 128
+# Items a page has on the average, at most and at least, before the number of pages is doubled or halved. With each item
+# that changes its whole page is written; but each page is a key of the changelog for as long as the product lives.
 PAGE_ITEMS_MAX, PAGE_ITEMS_MIN = 32, 8
 
 Row = tuple[bytes, bytes | None]

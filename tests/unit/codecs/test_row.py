@@ -244,9 +244,9 @@ def test_a_product_that_was_read_goes_on_writing_what_changed() -> None:
 
 
 def test_the_default_limits_keep_a_row_small() -> None:
-    assert (row.PAGED_FROM, row.PAGE_ITEMS_MAX, row.PAGE_ITEMS_MIN) == (256, 128, 16)
-    assert [row._pages(0, items) for items in (255, 256, 257)] == [0, 2, 4]
-    assert [row._pages(4, items) for items in (512, 513, 64, 63, 31)] == [4, 8, 4, 2, 0]
+    assert (row.PAGED_FROM, row.PAGE_ITEMS_MAX, row.PAGE_ITEMS_MIN) == (128, 32, 8)
+    assert [row._pages(0, items) for items in (127, 128, 129)] == [0, 4, 8]
+    assert [row._pages(4, items) for items in (128, 129, 32, 31, 15)] == [4, 8, 4, 2, 0]
 
 
 # -- what cannot be read
