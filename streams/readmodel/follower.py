@@ -180,11 +180,20 @@ class Follower:
         self._look_whether_ready()
 
     async def _take(self, parts: list[Part]) -> None:
-        batch = self._batch(parts)
-        # A write that was begun is not to be left in the middle of its thread: what follows must know how it ended.
-        change = await asyncio.shield(asyncio.to_thread(self._store.apply, batch))
+        writing = asyncio.ensure_future(asyncio.to_thread(self._write, parts))
+        try:
+            batch, change = await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            # It goes on in its thread, and needs the database until it has ended.
+            await asyncio.wait([writing])
+            raise
         self._positions.update(batch.positions)
         self._on_change(change)
+
+    def _write(self, parts: list[Part]) -> tuple[Batch, int]:
+        """In a thread: to read two thousand records takes too long for the loop."""
+        batch = self._batch(parts)
+        return batch, self._store.apply(batch)
 
     def _batch(self, parts: list[Part]) -> Batch:
         batch = Batch()

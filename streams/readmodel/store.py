@@ -223,6 +223,9 @@ class Store:
     def _prune(self, connection: Connection) -> None:
         latest = connection.execute(select(func.max(transitions.c.effective_at))).scalar()
         if latest is not None:
+            if self.engine.dialect.name == "postgresql":
+                # The first time after a shorter retention was set may take longer than any answer is to take.
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.execute(
                 delete(transitions).where(transitions.c.effective_at < latest - self._history_retention_ms)
             )

@@ -97,8 +97,14 @@ def viewer_of(
     return viewer
 
 
-def ready_parts(request: Request) -> Parts:
-    """The parts, once the read model holds all that was in the topics; until then a seller would miss products."""
+Who = Annotated[Viewer, Depends(viewer_of)]
+
+
+def ready_parts(request: Request, _viewer: Who) -> Parts:
+    """The parts, once the read model holds all that was in the topics; until then a seller would miss products.
+
+    Who asks is looked at first: to a bad token nothing is told, and it is counted.
+    """
     parts = parts_of(request)
     if not parts.is_ready():
         detail = "The products are being read from the topics. Try again in a moment."
@@ -106,7 +112,6 @@ def ready_parts(request: Request) -> Parts:
     return parts
 
 
-Who = Annotated[Viewer, Depends(viewer_of)]
 Ready = Annotated[Parts, Depends(ready_parts)]
 ProductId = Annotated[str, Query(min_length=1, max_length=TEXT_LENGTH_MAX, description="As in the events.")]
 SellerId = Annotated[

@@ -68,10 +68,11 @@ def make_web_app(parts: Parts | None) -> FastAPI:
     app.add_api_route("/static/vendor/plotly.min.js", _plotly, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     if parts is not None:
-        app.add_middleware(SecurityHeaders, frame_ancestors=parts.settings.frame_ancestors, api=API)
         if parts.authenticator is None:
             app.include_router(demo_review.router)
             app.add_middleware(TrustedHostMiddleware, allowed_hosts=_LOOPBACK_NAMES)
+        # The last one added sees every answer of those before.
+        app.add_middleware(SecurityHeaders, frame_ancestors=parts.settings.frame_ancestors, api=API)
     return app
 
 
@@ -92,11 +93,11 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     return document
 
 
-async def _index() -> HTMLResponse:
+def _index() -> HTMLResponse:
     return HTMLResponse((STATIC / "index.html").read_bytes())
 
 
-async def _plotly(request: Request) -> Response:
+def _plotly(request: Request) -> Response:
     headers = {"Cache-Control": "public, max-age=86400", "Vary": "Accept-Encoding"}
     if "gzip" in request.headers.get("Accept-Encoding", ""):
         headers["Content-Encoding"] = "gzip"

@@ -24,16 +24,20 @@ _LARGEST_KEY_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who is asking: a seller, or an operator, who sees all. `expires_at`: when the token ends, s since the epoch."""
+    """Who is asking: a seller, or an operator, who sees all. `expires_at`: when the token ends, s since the epoch.
+
+    `subject`: the token's own name for whom it was given to.
+    """
 
     seller_id: str | None
     operator: bool
     expires_at: float | None = None
+    subject: str = ""
 
     @property
     def holder(self) -> str:
         """Whom limits are counted for."""
-        return "operator" if self.operator else f"seller {self.seller_id}"
+        return f"operator {self.subject}" if self.operator else f"seller {self.seller_id}"
 
     def bound_to(self, seller_id: str | None) -> str | None:
         """Whose products are meant, if those of this seller are asked for (None: all that may be seen).
@@ -94,7 +98,8 @@ def _viewer(claims: dict[str, Any], expires_at: float) -> Viewer:
     scopes = scope.split() if isinstance(scope, str) else scope if isinstance(scope, list) else []
     seller_id = claims.get("seller_id")
     if OPERATOR_SCOPE in scopes:
-        return Viewer(None, operator=True, expires_at=expires_at)
+        subject = str(claims.get("sub", ""))[:TEXT_LENGTH_MAX]
+        return Viewer(None, operator=True, expires_at=expires_at, subject=subject)
     if not isinstance(seller_id, str) or not 0 < len(seller_id) <= TEXT_LENGTH_MAX:
         raise ProblemError(
             HTTPStatus.FORBIDDEN, f"The token names no seller_id, and has not the scope {OPERATOR_SCOPE!r}."

@@ -47,6 +47,9 @@ class Lists:
         self._at = offsets.get(PARTITION, 0)
         if self._at > self.count:
             raise LogCut("made anew")
+        return {}
+
+    async def positions(self) -> dict[TopicPartition, int]:
         return {PARTITION: self._at}
 
     async def read(self) -> list[Part]:
@@ -64,7 +67,7 @@ class Lists:
             raise BrokerUnreachable("away")
         return {PARTITION: self.count}
 
-    def lag(self) -> int:
+    async def lag(self) -> int:
         return 0
 
 

@@ -168,6 +168,18 @@ def test_guessing_tokens_is_slowed_down_and_good_ones_still_get_in(tmp_path: Pat
         assert client.get(f"{API}/counts", headers=bearer("S1")).status_code == 200
 
 
+def test_operators_are_counted_each_by_themselves(tmp_path: Path) -> None:
+    with api(tmp_path, requests_per_minute=2) as (client, _):
+        one, other = bearer(scope="operator", sub="one"), bearer(scope="operator", sub="other")
+        assert [client.get(f"{API}/counts", headers=one).status_code for _ in range(3)] == [200, 200, 429]
+        assert client.get(f"{API}/counts", headers=other).status_code == 200
+
+
+def test_a_bad_token_is_told_nothing_of_the_state_of_things(tmp_path: Path) -> None:
+    with api(tmp_path, ready=False) as (client, _):
+        assert client.get(f"{API}/counts", headers={"Authorization": "Bearer x"}).status_code == 401
+
+
 def test_a_demo_needs_no_token_and_answers_to_loopback_names_only(tmp_path: Path) -> None:
     with api(tmp_path, demo=True) as (client, store):
         write(store, MARKET["S1-P1"])
