@@ -44,6 +44,8 @@ def run(bench: Bench) -> Result:
     for _ in bench.times(RUNS):
         for name, figures in _measure(bench, outputs, sellers).items():
             result.add(f"{case}, {name}", OURS, figures)
+    first, second, *_ = [(name, OURS, "p99_ms") for name, _ in result.runs]
+    result.ratio("p99 of details to a list's", second, first)
     result.notes.append(f"meanwhile the numbers of {UPDATES_PER_S} products change every second")
     return result
 
@@ -79,8 +81,8 @@ def _measure(bench: Bench, outputs: list[Output], sellers: int) -> dict[str, Fig
         figures = asyncio.run(_load(bench, settings, outputs, sellers, page[1], program))
         usage = program.usage
         program.stop()
-    figures["rebuild"] = {"seconds": rebuild_s, "peak_rss_mb": usage.peak_rss_mb, "cpu_s": usage.cpu_s}
-    return figures
+    whole = {"rebuild_s": rebuild_s, "peak_rss_mb": usage.peak_rss_mb}
+    return {name: {**found, **whole} for name, found in figures.items()}
 
 
 async def _publish(settings: Settings, outputs: Iterable[Output]) -> None:
@@ -133,7 +135,9 @@ async def _load(
         changing.cancel()
         after = program.usage.cpu_s
         told = await _follow(session, send, outputs, sellers, bench.size(STREAMS, 20))
+        end = program.usage.cpu_s
     cpu_s = None if before is None or after is None else after - before
+    told = {**told, "cpu_s": None if after is None or end is None else end - after}
     figures: dict[str, Figures] = {
         f"{what} at {REQUESTS_PER_S}/s": _percentiles(found) | {"failed": times.failed, "cpu_s": cpu_s}
         for what, found in times.of.items()

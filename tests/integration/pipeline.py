@@ -115,9 +115,9 @@ class Pipeline:
 
     def start_worker(self, *arguments: str, module: str = "streams", **environment: str) -> Worker:
         """Start a worker process; `module`: another that runs the program."""
-        return self.start("worker", *arguments, module=module, **environment)
+        return self.start_program("worker", *arguments, module=module, **environment)
 
-    def start(self, command: str, *arguments: str, module: str = "streams", **environment: str) -> Worker:
+    def start_program(self, command: str, *arguments: str, module: str = "streams", **environment: str) -> Worker:
         """Start a program that goes on until it is told to end."""
         log = self.directory / f"{command}-{len(self.workers)}.log"
         with log.open("wb") as out:

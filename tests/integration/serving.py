@@ -28,7 +28,7 @@ def start_serve(running: Pipeline, *arguments: str, **environment: str) -> Worke
     """Start it on free ports, with the tests' key; with a database of its own if none is named."""
     own = {"FLAGGED_DATA_DIR": str(running.directory / f"serve-{next(_NUMBERS)}")}
     given = {"FLAGGED_JWT_KEY": KEY, "FLAGGED_SERVE_PORT": "0", **own, **environment}
-    return running.start("serve", *arguments, **given)
+    return running.start_program("serve", *arguments, **given)
 
 
 def wait_until_ready(serve: Worker) -> str:
