@@ -32,16 +32,12 @@ from streams.observability.web import WebServer
 from streams.policies import policies_of
 from streams.settings import Settings
 from streams.topics import topic_specs
+from streams.wall import wall_ms
 
 # Libraries that say at level info what only their developers want to know.
 NOISY_LOGGERS = ("faust", "mode", "aiokafka", "asyncio")
 
 log = get_logger(__name__)
-
-
-def wall_ms() -> int:
-    """The wall time in ms since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 def make_app(settings: Settings, engine: Engine) -> faust.App:

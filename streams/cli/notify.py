@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ from streams.codecs.time_format import format_rfc3339
 from streams.errors import UserError
 from streams.settings import Settings
 from streams.settings_load import load_settings
+from streams.wall import wall_ms
 
 _PAGE = 500
 
@@ -91,7 +91,7 @@ def _retry(settings: Settings, webhook: str | None) -> None:
     database.open()
     try:
         count = 0
-        while moved := database.now(queue.retry_failed, webhook, int(time.time() * 1000)):
+        while moved := database.now(queue.retry_failed, webhook, wall_ms()):
             count += moved
         click.echo(f"{count:,} deliveries are queued again; the notifier sends them while it runs.")
     finally:

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from time import time
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -27,6 +26,7 @@ from streams.engine.tasks import end
 from streams.errors import LogCut, UserError
 from streams.observability.logging import get_logger
 from streams.settings import Settings
+from streams.wall import wall_ms
 
 OnChange: TypeAlias = Callable[[str, ProductFlag | None, ProductFlag | None], None]
 
@@ -75,7 +75,7 @@ class _Answers:
         decides how old is too old.
         """
         complete_ms = self._table.complete_ms
-        return max(_now_ms() - complete_ms, 0) if complete_ms else None
+        return max(wall_ms() - complete_ms, 0) if complete_ms else None
 
 
 class FlagStatusView(_Answers):
@@ -171,7 +171,7 @@ class FlagStatusView(_Answers):
             parts = await reader.read()
             known_ms = self._table.complete_ms
             if reader.complete_ms > known_ms:
-                if known_ms and _now_ms() - known_ms > _OUT_OF_TOUCH_MS:
+                if known_ms and wall_ms() - known_ms > _OUT_OF_TOUCH_MS:
                     raise LogCut("nothing could be read for so long that tombstones may have been missed")
                 self._table.complete_ms = reader.complete_ms
             for part in parts:
@@ -232,7 +232,3 @@ class FlagStatusThread(_Answers):
         async with self._view:
             self._started.set_result(asyncio.get_running_loop())
             await self._end.wait()
-
-
-def _now_ms() -> int:
-    return int(time() * 1000)

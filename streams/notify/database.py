@@ -14,11 +14,12 @@ from time import monotonic, sleep
 from typing import IO, Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.pool import QueuePool
 
 from streams.broker.cache import try_lock
+from streams.databases import database_url, set_up_sqlite
 from streams.errors import UserError
 from streams.notify.schema import metadata
 
@@ -60,11 +61,9 @@ class Database:
     def __init__(self, url: str, *, lock: bool = True) -> None:
         """Raises UserError for a URL that is none."""
         try:
-            self._url: URL = make_url(url)
+            self._url: URL = database_url(url)
         except ArgumentError:
             raise UserError("notify_database: not a database URL; see docs/CLIENTS.md for examples") from None
-        if self._url.drivername == "postgresql":
-            self._url = self._url.set(drivername="postgresql+psycopg")
         self._lock = lock
         self._lock_file: IO[bytes] | None = None
         self._engine: Engine | None = None
@@ -181,7 +180,7 @@ class Database:
         engine = create_engine(
             self._url, poolclass=QueuePool, pool_size=1, max_overflow=0, connect_args=options, hide_parameters=True
         )
-        event.listen(engine, "connect", _set_up_sqlite if sqlite else self._set_up_postgres)
+        event.listen(engine, "connect", set_up_sqlite if sqlite else self._set_up_postgres)
         if sqlite:
             event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -202,16 +201,6 @@ class Database:
             self._engine.dispose()
         if self._lock_file is not None:
             self._lock_file.close()
-
-
-def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    # SQLAlchemy's recipe: we say ourselves where a transaction begins, see `_begin_sqlite`.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("pragma journal_mode = wal")
-    # With WAL a power cut may undo the last transactions, and harms nothing: offsets and deliveries go back together.
-    cursor.execute("pragma synchronous = normal")
-    cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:

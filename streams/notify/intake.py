@@ -23,6 +23,7 @@ from streams.notify.webhook_file import Webhook
 from streams.observability.health import Health
 from streams.observability.logging import get_logger
 from streams.settings import Settings
+from streams.wall import wall_ms
 
 _RETRY_S = 1.0
 # A broker that is silent for longer is worth a word; it is asked many times a second.
@@ -114,7 +115,7 @@ class Intake:
             return
         events = [event for part in parts for record in part.records if (event := self._event(record)) is not None]
         offsets = {part.partition.partition: part.next_offset for part in parts}
-        new = await self._database.run(queue.take_in, self._topic, offsets, events, int(time() * 1000))
+        new = await self._database.run(queue.take_in, self._topic, offsets, events, wall_ms())
         if new:
             self._metrics.transitions.inc(new)
             self._on_news()

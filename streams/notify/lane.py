@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from random import Random
-from time import monotonic, time
+from time import monotonic
 
 from streams.clients.webhooks import decode_header
 from streams.engine.tasks import end
@@ -19,6 +19,7 @@ from streams.notify.verdict import REFUSALS_MAX, Answer, Verdict, pause_ms
 from streams.notify.webhook_file import Webhook
 from streams.observability.health import Health
 from streams.observability.logging import get_logger
+from streams.wall import wall_ms
 
 # Another process may put failed deliveries back, of which nothing tells but the database.
 _POLL_S = 1.0
@@ -76,7 +77,7 @@ class Lane:
 
     async def give_up_old(self) -> None:
         """Give up what has waited for too long while nothing can be delivered: the endpoint is gone, or in trouble."""
-        now_ms = _wall_ms()
+        now_ms = wall_ms()
         trouble_ms = self._circuit.failing_for_ms(_steady_ms())
         if not self.disabled and trouble_ms < min(_TROUBLE_MS, self._give_up_after_ms):
             return
@@ -95,7 +96,7 @@ class Lane:
             return self._circuit.wait_ms(steady_ms) / 1000 or _POLL_S
         if self._circuit.is_open:
             free = 1  # a probe
-        now_ms = _wall_ms()
+        now_ms = wall_ms()
         ready, next_ms = await self._database.run(queue.due, self.webhook.name, now_ms, list(self._tasks), free)
         if self._stopping:
             return _POLL_S
@@ -122,7 +123,7 @@ class Lane:
         self._metrics.attempts.labels(self.webhook.name, verdict.value).inc()
         log.debug("attempt", webhook=self.webhook.name, event_id=decode_header(delivery.event_id), answer=str(answer))
         if verdict is Verdict.DELIVERED:
-            await self._database.run(queue.delivered, delivery, _wall_ms())
+            await self._database.run(queue.delivered, delivery, wall_ms())
             await self._well_again()
         elif verdict is Verdict.GONE:
             self._disable()
@@ -132,10 +133,10 @@ class Lane:
         else:
             if self._circuit.failed(_steady_ms(), answer.retry_after_ms):
                 self._in_trouble(answer)
-            await self._again(delivery, answer, given_up=_wall_ms() - delivery.queued_ms >= self._give_up_after_ms)
+            await self._again(delivery, answer, given_up=wall_ms() - delivery.queued_ms >= self._give_up_after_ms)
 
     async def _again(self, delivery: Delivery, answer: Answer, *, given_up: bool) -> None:
-        now_ms = _wall_ms()
+        now_ms = wall_ms()
         if given_up:
             await self._database.run(queue.give_up, delivery, str(answer), now_ms)
             _tell_given_up(self._metrics, self.webhook.name, 1, str(answer), event_id=decode_header(delivery.event_id))
@@ -148,7 +149,7 @@ class Lane:
             log.info("the endpoint is well again", webhook=self.webhook.name)
             self._metrics.circuit_open.labels(self.webhook.name).set(0)
             self._health.restore(f"webhook {self.webhook.name}")
-            await self._database.run(queue.revive, self.webhook.name, _wall_ms())
+            await self._database.run(queue.revive, self.webhook.name, wall_ms())
 
     def _in_trouble(self, answer: Answer) -> None:
         log.warning("the endpoint is in trouble", webhook=self.webhook.name, at=self.webhook.place, answer=str(answer))
@@ -172,7 +173,7 @@ async def give_up_old(
 ) -> None:
     """Put all of a webhook's deliveries that were queued before `before_ms` with the failed ones, and say so."""
     count = 0
-    while moved := await database.run(queue.give_up_older, webhook, before_ms, busy, why, _wall_ms()):
+    while moved := await database.run(queue.give_up_older, webhook, before_ms, busy, why, wall_ms()):
         count += moved
     if count:
         _tell_given_up(metrics, webhook, count, why)
@@ -181,10 +182,6 @@ async def give_up_old(
 def _tell_given_up(metrics: NotifyMetrics, webhook: str, count: int, why: str, **more: str) -> None:
     metrics.attempts.labels(webhook, "given_up").inc(count)
     log.error("given up; see notify --list-failed", webhook=webhook, count=count, why=why, **more)
-
-
-def _wall_ms() -> int:
-    return int(time() * 1000)
 
 
 def _steady_ms() -> int:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Sequence
-from time import monotonic, time
+from time import monotonic
 
 from streams.engine.tasks import end
 from streams.notify import queue
@@ -19,6 +19,7 @@ from streams.observability.health import Health, Readiness
 from streams.observability.logging import configure_logging, get_logger
 from streams.observability.web import WebServer
 from streams.settings import DAY_MS, Settings
+from streams.wall import wall_ms
 
 # Libraries that say at level info what only their developers want to know.
 _NOISY_LOGGERS = ("aiokafka", "asyncio", "aiohttp")
@@ -144,7 +145,7 @@ class Notifier:
         watch = asyncio.create_task(self._watch())
         try:
             while True:
-                now_ms = int(time() * 1000)
+                now_ms = wall_ms()
                 found = {length.webhook: length for length in await self._database.run(queue.lengths)}
                 failed = await self._database.run(queue.failed_counts)
                 for lane in self._lanes:

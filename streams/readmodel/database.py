@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from streams.databases import database_url, set_up_sqlite
 from streams.errors import UserError
 
 # A writer waits for another one so long, a reader for the disk.
@@ -31,18 +31,16 @@ def open_engine(url: str | None, directory: Path, name: str) -> Engine:
         directory.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{directory / name}"
     try:
-        parsed = make_url(url)
+        parsed = database_url(url)
         kind = parsed.get_backend_name()
         if kind == "sqlite":
             if parsed.database in (None, "", ":memory:"):
                 raise ArgumentError("each connection would have a database of its own")
             engine = create_engine(url, connect_args={"timeout": _LOCK_TIMEOUT_S}, pool_size=_CONNECTIONS)
-            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "connect", set_up_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         if kind == "postgresql":
-            if parsed.drivername == kind:  # SQLAlchemy would take another driver than the one that we bring
-                parsed = parsed.set(drivername="postgresql+psycopg")
             options = f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c lock_timeout={_LOCK_TIMEOUT_S * 1000}"
             arguments = {"options": options, "connect_timeout": _CONNECT_TIMEOUT_S, **_SILENCE}
             return create_engine(
@@ -55,14 +53,6 @@ def open_engine(url: str | None, directory: Path, name: str) -> Engine:
             "postgresql+psycopg://user:password@host/name or sqlite:///file.db"
         ) from None
     raise UserError(f"the database's URL is one of {kind}; give one of postgresql+psycopg or sqlite")
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # Readers and the writer do not wait for each other. A commit survives the death of the process; what a power cut
-    # takes with it is read from the topics again, for positions and rows go together.
-    connection.isolation_level = None  # SQLAlchemy's transactions, not the driver's, which begins too late
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _begin_sqlite(connection: Connection) -> None:

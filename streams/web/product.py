@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import APIRouter
 from sqlalchemy import Connection
@@ -37,7 +38,7 @@ def get_details(parts: Ready, viewer: Who, product_id: ProductId) -> ProductDeta
     if snapshot is None:
         if not history:
             raise _not_found(product_id)
-        return _without_snapshot(product_id, history)
+        return _without_snapshot(history)
     return _flagged(parts, snapshot, history)
 
 
@@ -79,46 +80,40 @@ def _following(product_id: str, history: list[TransitionView], limit: int) -> st
 
 def _flagged(parts: Parts, snapshot: SnapshotView, history: list[TransitionView]) -> ProductDetails:
     impressions = daily_impressions(snapshot)
+    since = impressions[0].date if impressions else None
     return ProductDetails(
-        product_id=snapshot.product_id,
-        seller_id=snapshot.seller_id,
-        region=snapshot.region,
-        category=snapshot.category,
-        current_status=snapshot.current_status,
-        sequence=snapshot.sequence,
-        effective_at=snapshot.effective_at,
+        **_common(snapshot, history),
         updated_at=snapshot.updated_at,
-        policy_version=snapshot.policy_version,
-        relapse_count=snapshot.relapse_count,
         metrics=list(metric_details(snapshot, parts.policies, parts.settings.bucket_ms)),
         impressions=impressions,
-        status_periods=status_periods(
-            history,
-            impressions[0].date if impressions else None,
-            (snapshot.current_status, snapshot.effective_at),
-        ),
-        transitions=[transition_summary(transition) for transition in history[:_FIRST_PAGE]],
-        transitions_cursor=_following(snapshot.product_id, history, _FIRST_PAGE),
+        status_periods=status_periods(history, since, (snapshot.current_status, snapshot.effective_at)),
     )
 
 
-def _without_snapshot(product_id: str, history: list[TransitionView]) -> ProductDetails:
+def _without_snapshot(history: list[TransitionView]) -> ProductDetails:
     """What its transitions tell of a product that has no snapshot: it is clear, or for a moment not read yet."""
     latest = history[0]
     return ProductDetails(
-        product_id=product_id,
-        seller_id=latest.seller_id,
-        region=latest.region,
-        category=latest.category,
-        current_status=latest.current_status,
-        sequence=latest.sequence,
-        effective_at=latest.effective_at,
+        **_common(latest, history),
         updated_at=latest.effective_at,
-        policy_version=latest.policy_version,
-        relapse_count=latest.relapse_count,
         metrics=[],
         impressions=[],
         status_periods=status_periods(history, None),
-        transitions=[transition_summary(transition) for transition in history[:_FIRST_PAGE]],
-        transitions_cursor=_following(product_id, history, _FIRST_PAGE),
     )
+
+
+def _common(latest: SnapshotView | TransitionView, history: list[TransitionView]) -> dict[str, Any]:
+    """What a snapshot and a transition both tell, and the first page of the history."""
+    return {
+        "product_id": latest.product_id,
+        "seller_id": latest.seller_id,
+        "region": latest.region,
+        "category": latest.category,
+        "current_status": latest.current_status,
+        "sequence": latest.sequence,
+        "effective_at": latest.effective_at,
+        "policy_version": latest.policy_version,
+        "relapse_count": latest.relapse_count,
+        "transitions": [transition_summary(transition) for transition in history[:_FIRST_PAGE]],
+        "transitions_cursor": _following(latest.product_id, history, _FIRST_PAGE),
+    }
