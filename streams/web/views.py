@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from threading import Lock
 
 from streams.codecs.output_views import (
     MetricView,
@@ -31,6 +32,8 @@ from streams.web.models import (
 
 GRAPH_DAYS = 28
 _PLACES = Decimal("0.0001")
+# A PolicySet remembers the choices of one time, for one thread; requests come in many, each with a time of its own.
+_choosing = Lock()
 
 
 def product_summary(snapshot: SnapshotView) -> ProductSummary:
@@ -94,7 +97,8 @@ def transition_summary(transition: TransitionView) -> TransitionSummary:
 def metric_details(snapshot: SnapshotView, policies: PolicySet, bucket_ms: int) -> Iterator[MetricDetails]:
     """All metrics of a product, in the contract's order."""
     clock = time_ms(snapshot.updated_at)
-    policy = policies.select(snapshot.region, snapshot.category, clock)
+    with _choosing:
+        policy = policies.select(snapshot.region, snapshot.category, clock)
     if policy is not None and policy.version != snapshot.policy_version:
         policy = None  # the workers have another file than we
     reasons = {reason.metric: reason for reason in snapshot.reasons}
